@@ -1,0 +1,66 @@
+#ifndef WORKER_DATA_DATASET_H_
+#define WORKER_DATA_DATASET_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "worker/data/image.h"
+
+namespace g2ll::data {
+
+enum class Split { kTrain, kValidation, kTest, kAll };
+
+// What to read and how much of it.
+struct DatasetOptions {
+  // An absolute folder or `synthetic:dermoscopy?count=256&seed=1`.
+  std::string source;
+  Split split = Split::kTrain;
+  // true: only images that have a lesion mask. false: masks are ignored, and
+  // where a source has images without masks (unlabelled ones), only those.
+  bool needs_masks = false;
+  // Share of the images kept, in (0, 1]; subsets with one seed are nested.
+  double fraction = 1.0;
+  // At most so many images are kept; 0 is no limit.
+  int64_t max_images = 0;
+  // Seed of the order from which `fraction` and `max_images` take.
+  int64_t subset_seed = 0;
+};
+
+// An indexed set of images, opened without decoding any of them.
+//
+// Indices are stable: the order is by id, the same on every host that sees the
+// same files. Safe for concurrent reads from many threads.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  // Errors: NotFound (no such folder), InvalidArgument (a source that cannot be
+  // understood), FailedPrecondition (nothing usable, a mask without an image,
+  // an image without its mask where masks are needed). One line that names the
+  // file or folder and says what to do.
+  static absl::StatusOr<std::unique_ptr<Dataset>> Open(const DatasetOptions& options);
+
+  // Number of images, at least 1.
+  virtual int64_t size() const = 0;
+
+  // File stem, for example `ISIC_0000000`; unique within the set.
+  virtual const std::string& id(int64_t index) const = 0;
+
+  // The image at its own size, RGB. Errors: DataLoss (unreadable, with its path).
+  virtual absl::StatusOr<Image> LoadImage(int64_t index) const = 0;
+
+  // The lesion mask at the image's own size, 0 or 255. Errors: DataLoss.
+  // Only where `needs_masks` was set.
+  virtual absl::StatusOr<LesionMask> LoadMask(int64_t index) const = 0;
+
+  // SHA-256 in hexadecimal over the ids, relative paths and sizes of the files
+  // (or over the generator's settings): equal on hosts that see the same set.
+  virtual const std::string& digest() const = 0;
+};
+
+}  // namespace g2ll::data
+
+#endif  // WORKER_DATA_DATASET_H_
