@@ -1,0 +1,107 @@
+#include "proto/common/grpc_status.h"
+
+#include <grpcpp/support/status.h>
+
+#include <optional>
+
+#include "absl/strings/cord.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace g2ll::net {
+namespace {
+
+constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
+constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
+constexpr char kDomain[] = "g2ll";
+constexpr size_t kMaxMessage = 4096;
+
+template <typename Message>
+std::optional<Message> Payload(const absl::Status& status, const char* url) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(url);
+  Message message;
+  if (!payload || !message.ParseFromString(std::string(*payload))) return std::nullopt;
+  return message;
+}
+
+// Cuts at a character, not inside one.
+std::string Shortened(std::string message) {
+  if (message.size() <= kMaxMessage) return message;
+  size_t end = kMaxMessage;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
+  message.resize(end);
+  return message + "...";
+}
+
+}  // namespace
+
+absl::Status WithReason(absl::Status status, std::string_view reason,
+                        const std::map<std::string, std::string>& metadata) {
+  google::rpc::ErrorInfo info;
+  info.set_reason(std::string(reason));
+  info.set_domain(kDomain);
+  info.mutable_metadata()->insert(metadata.begin(), metadata.end());
+  status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
+  return status;
+}
+
+absl::Status WithViolations(absl::Status status, const std::vector<FieldViolation>& violations) {
+  google::rpc::BadRequest request;
+  for (const FieldViolation& violation : violations) {
+    auto* added = request.add_field_violations();
+    added->set_field(violation.field);
+    added->set_description(violation.description);
+  }
+  status.SetPayload(kBadRequestUrl, absl::Cord(request.SerializeAsString()));
+  return status;
+}
+
+std::string ReasonOf(const absl::Status& status) {
+  const auto info = Payload<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
+  return info ? info->reason() : "";
+}
+
+std::map<std::string, std::string> MetadataOf(const absl::Status& status) {
+  const auto info = Payload<google::rpc::ErrorInfo>(status, kErrorInfoUrl);
+  if (!info) return {};
+  return {info->metadata().begin(), info->metadata().end()};
+}
+
+std::vector<FieldViolation> ViolationsOf(const absl::Status& status) {
+  std::vector<FieldViolation> violations;
+  if (const auto request = Payload<google::rpc::BadRequest>(status, kBadRequestUrl)) {
+    for (const auto& violation : request->field_violations()) {
+      violations.push_back({violation.field(), violation.description()});
+    }
+  }
+  return violations;
+}
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const std::string message = Shortened(std::string(status.message()));
+  google::rpc::Status details;
+  details.set_code(static_cast<int>(status.code()));
+  details.set_message(message);
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    auto* detail = details.add_details();
+    detail->set_type_url(std::string(url));
+    detail->set_value(std::string(payload));
+  });
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
+                      details.details().empty() ? "" : details.SerializeAsString());
+}
+
+absl::Status FromGrpcStatus(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  google::rpc::Status details;
+  if (!status.error_details().empty() && details.ParseFromString(status.error_details())) {
+    for (const auto& detail : details.details()) {
+      result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
+    }
+  }
+  return result;
+}
+
+}  // namespace g2ll::net
