@@ -25,9 +25,11 @@ struct Summary {
   double mean = 0, ci_low = 0, ci_high = 0;
 };
 
-// Scores of a prediction that ignores the image.
+// Scores of a prediction that ignores the image: means over the images at
+// network size, as for the model.
 struct Baseline {
   double dice = 0, iou = 0;
+  std::string description;  // which one it is, for example `every pixel lesion`
 };
 
 // One earlier run or this one, with its curves: metric name -> (step, value).
@@ -38,21 +40,28 @@ struct RunHistory {
   std::map<std::string, std::vector<std::pair<int64_t, double>>> series;
 };
 
+// Where a picture stands among all images by its Dice.
+enum class OverlayGroup { kBest, kMiddle, kWorst };
+
 // One picture of the report.
 struct Overlay {
+  OverlayGroup group = OverlayGroup::kMiddle;
   ImageScore score;
-  data::Image image;           // at its own size
-  data::LesionMask truth;      // the same size
-  data::LesionMask prediction; // the same size
+  data::Image image;            // at its own size
+  data::LesionMask truth;       // the same size
+  data::LesionMask prediction;  // the same size
 };
 
 // Everything that a report shows.
 struct ReportInput {
   std::string title;
   std::string data_source;
+  std::string split;   // for example `test`
+  int image_size = 0;  // side of the network's input in pixels
   std::vector<ImageScore> images;
   Summary dice, iou, dice_native, iou_native;
   Baseline constant_mask, centered_ellipse;
+  std::string baseline_note;  // how the two were chosen, one sentence
   std::vector<RunHistory> runs;  // oldest first, the evaluation last
   std::optional<bool> pretrain_disjoint_from_test;  // absent: not pre-trained
   std::string checkpoint_sha256;

@@ -1,0 +1,93 @@
+#include "worker/report/report.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "proto/common/status_macros.h"
+#include "worker/report/overlay_picture.h"
+#include "worker/report/page.h"
+#include "worker/report/png.h"
+#include "worker/report/report_json.h"
+
+namespace g2ll::report {
+namespace {
+
+// Longer sides, in pixels, of the files in overlays/ and of the pictures in the page.
+constexpr int kOverlayMinSide = 256;
+constexpr int kOverlayMaxSide = 1024;
+constexpr int kThumbnailSide = 256;
+
+absl::Status WriteFile(const std::filesystem::path& path, std::string_view bytes) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file.close();
+  if (!file) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot write ", path.string(), ": ", std::strerror(errno)));
+  }
+  return absl::OkStatus();
+}
+
+// A file name for any id: what could mean something to a shell or a file system
+// becomes `_`, and a name already taken gets a number.
+std::string OverlayName(const std::string& id, std::set<std::string>* taken) {
+  std::string stem;
+  for (const char c : id) {
+    const bool plain = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' ||
+                       c == '-' || c == '_';
+    stem += plain ? c : '_';
+  }
+  stem.resize(std::min<size_t>(stem.size(), 200));
+  std::string name = absl::StrCat(stem, "_overlay.png");
+  for (int number = 2; !taken->insert(name).second; ++number) {
+    name = absl::StrCat(stem, "_", number, "_overlay.png");
+  }
+  return name;
+}
+
+absl::StatusOr<std::string> OverlayPng(const Overlay& overlay, int min_side, int max_side) {
+  absl::StatusOr<std::string> png = EncodePng(
+      DrawOverlay(overlay.image, overlay.truth, overlay.prediction, min_side, max_side));
+  if (!png.ok()) {
+    return absl::Status(png.status().code(),
+                        absl::StrCat("image ", overlay.score.id, ": ", png.status().message()));
+  }
+  return png;
+}
+
+}  // namespace
+
+absl::Status WriteReport(const ReportInput& input, const std::string& directory) {
+  const std::filesystem::path root(directory);
+  std::error_code error;
+  std::filesystem::create_directory(root / "overlays", error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot make ", (root / "overlays").string(), ": ", error.message()));
+  }
+  std::vector<Thumbnail> thumbnails;
+  std::set<std::string> taken;
+  for (const Overlay& overlay : input.overlays) {
+    G2LL_ASSIGN_OR_RETURN(std::string picture,
+                          OverlayPng(overlay, kOverlayMinSide, kOverlayMaxSide));
+    G2LL_RETURN_IF_ERROR(
+        WriteFile(root / "overlays" / OverlayName(overlay.score.id, &taken), picture));
+    G2LL_ASSIGN_OR_RETURN(picture, OverlayPng(overlay, kThumbnailSide, kThumbnailSide));
+    thumbnails.push_back({overlay.group, overlay.score, std::move(picture)});
+  }
+  G2LL_RETURN_IF_ERROR(WriteFile(root / "per_image.csv", BuildPerImageCsv(input)));
+  G2LL_RETURN_IF_ERROR(WriteFile(root / "report.html", BuildPage(input, thumbnails)));
+  return WriteFile(root / "report.json", BuildReportJson(input));
+}
+
+}  // namespace g2ll::report

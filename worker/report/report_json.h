@@ -1,0 +1,20 @@
+#ifndef WORKER_REPORT_REPORT_JSON_H_
+#define WORKER_REPORT_REPORT_JSON_H_
+
+#include <string>
+
+#include "worker/report/report.h"
+
+namespace g2ll::report {
+
+// The text of report.json with the fields of the product surface. Numbers that
+// are not finite are written as "NaN", "Infinity", "-Infinity".
+std::string BuildReportJson(const ReportInput& input);
+
+// The text of per_image.csv: `image,dice,iou,diceNative,iouNative`, a row an image in
+// the input's order, fields quoted where commas, quotes or line ends need it.
+std::string BuildPerImageCsv(const ReportInput& input);
+
+}  // namespace g2ll::report
+
+#endif  // WORKER_REPORT_REPORT_JSON_H_
