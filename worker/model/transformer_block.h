@@ -1,0 +1,68 @@
+#ifndef WORKER_MODEL_TRANSFORMER_BLOCK_H_
+#define WORKER_MODEL_TRANSFORMER_BLOCK_H_
+
+#include <torch/nn/modules/linear.h>
+#include <torch/nn/modules/normalization.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
+
+#include <cstdint>
+
+namespace g2ll::model {
+
+// LayerNorm epsilon of every norm in the model; torch's own default differs.
+inline constexpr double kLayerNormEps = 1e-6;
+
+// Multi-head self-attention with one fused projection to q, k, v.
+class AttentionImpl : public torch::nn::Module {
+ public:
+  // `dim` must be a multiple of `heads`.
+  AttentionImpl(int64_t dim, int64_t heads);
+
+  // [B,t,D] -> [B,t,D].
+  torch::Tensor forward(const torch::Tensor& tokens);
+
+ private:
+  int64_t heads_;
+  torch::nn::Linear qkv_{nullptr};
+  torch::nn::Linear proj_{nullptr};
+};
+TORCH_MODULE(Attention);
+
+// Two linear layers around an exact (erf) GELU; the hidden width is 4 D.
+class MlpImpl : public torch::nn::Module {
+ public:
+  explicit MlpImpl(int64_t dim);
+
+  // [B,t,D] -> [B,t,D].
+  torch::Tensor forward(const torch::Tensor& tokens);
+
+ private:
+  torch::nn::Linear fc1_{nullptr};
+  torch::nn::Linear fc2_{nullptr};
+};
+TORCH_MODULE(Mlp);
+
+// Pre-norm transformer block: x += attn(norm1(x)); x += mlp(norm2(x)).
+class TransformerBlockImpl : public torch::nn::Module {
+ public:
+  // `drop_path` in [0,1): chance that a sample skips a branch while training.
+  TransformerBlockImpl(int64_t dim, int64_t heads, double drop_path);
+
+  // [B,t,D] -> [B,t,D].
+  torch::Tensor forward(const torch::Tensor& tokens);
+
+ private:
+  torch::Tensor drop_path(const torch::Tensor& branch);
+
+  double drop_path_;
+  torch::nn::LayerNorm norm1_{nullptr};
+  Attention attn_{nullptr};
+  torch::nn::LayerNorm norm2_{nullptr};
+  Mlp mlp_{nullptr};
+};
+TORCH_MODULE(TransformerBlock);
+
+}  // namespace g2ll::model
+
+#endif  // WORKER_MODEL_TRANSFORMER_BLOCK_H_

@@ -1,0 +1,44 @@
+#ifndef WORKER_SCHEDULE_SCHEDULE_H_
+#define WORKER_SCHEDULE_SCHEDULE_H_
+
+#include <cstdint>
+
+namespace g2ll::schedule {
+
+// All schedules are pure functions of the 0-based step or epoch and are read
+// before that step. Values after the end stay at the last value.
+
+// Learning rate: linear from 0 to `peak` over the warm-up, then half a cosine
+// down to `min` at `total_steps`.
+struct CosineWithWarmup {
+  double peak = 0;
+  double min = 0;
+  int64_t warmup_steps = 0;
+  int64_t total_steps = 1;  // including the warm-up
+
+  double At(int64_t step) const;
+};
+
+// Half a cosine from `start` to `end` (EMA momentum, weight decay); `end` is
+// reached at `total_steps`, one step after the last.
+struct CosineBetween {
+  double start = 0;
+  double end = 0;
+  int64_t total_steps = 1;
+
+  double At(int64_t step) const;
+};
+
+// Teacher temperature: `warm_epochs` equally spaced values from `start` to `end`,
+// then `end`. Without warm-up it is `end` throughout.
+struct TeacherTemperature {
+  double start = 0.04;
+  double end = 0.04;
+  int64_t warm_epochs = 0;
+
+  double At(int64_t epoch) const;
+};
+
+}  // namespace g2ll::schedule
+
+#endif  // WORKER_SCHEDULE_SCHEDULE_H_
