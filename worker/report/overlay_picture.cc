@@ -51,7 +51,7 @@ data::Image DrawOverlay(const data::Image& image, const data::LesionMask& truth,
   cv::resize(View(image.height, image.width, CV_8UC3, image.pixels), canvas, size, 0, 0,
              size.width < image.width ? cv::INTER_AREA : cv::INTER_CUBIC);
 
-  const int line = std::max(1, std::max(size.width, size.height) / 200);
+  const int line = std::max(1, std::max(size.width, size.height) / 128);
   const Contours truth_outline = Outline(truth, size);
   const Contours prediction_outline = Outline(prediction, size);
   for (const Contours* outline : {&truth_outline, &prediction_outline}) {

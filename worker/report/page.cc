@@ -114,7 +114,7 @@ std::string Curves(const ReportInput& input) {
         &charts,
         RunChart(run, phase + " loss",
                  [](const std::string& name) { return name == "loss" || StartsWith(name, "loss/"); },
-                 std::nullopt),
+                 std::pair(0.0, 0.0)),
         RunChart(run, "Validation",
                  [](const std::string& name) { return StartsWith(name, "val/"); },
                  std::pair(0.0, 1.0)));

@@ -28,13 +28,14 @@ p { margin: 0 0 8px; }
 .number .name { font-weight: 600; }
 .number .soft { font-size: 13px; }
 .scroll { overflow-x: auto; }
+.scroll + p { margin-top: 8px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 8px 14px; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); font-size: 13px; }
 th:first-child, td:first-child, .left { text-align: left; }
-td.left, td:first-child { overflow-wrap: anywhere; }
+details td:first-child { overflow-wrap: anywhere; min-width: 140px; }
 tr:last-child td { border-bottom: 0; }
-tr.own td { font-weight: 600; }
+tr.own td:first-child { font-weight: 600; }
 meter { width: 110px; height: 10px; margin-right: 10px; vertical-align: middle; }
 .charts { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 .chart { margin: 0; padding: 12px 14px 10px; min-width: 0; max-width: 560px; }
@@ -57,7 +58,7 @@ meter { width: 110px; height: 10px; margin-right: 10px; vertical-align: middle; 
 .key { display: inline-block; width: 14px; height: 4px; border-radius: 2px; margin-right: 6px;
   vertical-align: middle; }
 .hint { color: var(--soft); }
-.pictures { display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
+.pictures { display: grid; gap: 12px; grid-template-columns: repeat(4, 1fr); }
 .picture { margin: 0; overflow: hidden; }
 .picture img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #000; }
 .picture figcaption { padding: 6px 10px 8px; font-size: 13px; overflow-wrap: anywhere; }
