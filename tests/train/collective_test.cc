@@ -1,0 +1,119 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <csignal>
+#include <sstream>
+
+#include "tests/train/gang.h"
+#include "worker/dist/collective.h"
+#include "worker/dist/cuda_backend.h"
+
+namespace g2ll::dist {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using test::RankResult;
+using test::RunGang;
+
+TEST(CollectiveTest, SumsBroadcastsAndGathersOverThreeRanks) {
+  const auto results = RunGang(3, [](Collective& collective) {
+    torch::Tensor value = torch::full({2}, collective.rank() + 1.0);
+    collective.AllReduceSum(value);
+    torch::Tensor root = torch::full({1}, static_cast<double>(collective.rank()));
+    collective.Broadcast(root, 2);
+    std::ostringstream out;
+    out << value[1].item<double>() << " " << root.item<double>();
+    for (const std::string& text : collective.AllGather(std::string(
+             static_cast<size_t>(collective.rank()), 'x'))) {
+      out << " [" << text << "]";
+    }
+    return out.str();
+  });
+
+  for (const RankResult& result : results) EXPECT_EQ(result.output, "6 2 [] [x] [xx]");
+}
+
+// d/dw of mean(w * x) is x: rank r has x = r + 1, so the mean over the ranks is known.
+std::string GradientAfterTwoSteps(Collective& collective) {
+  torch::Tensor w = torch::ones({3}, torch::requires_grad());
+  torch::Tensor b = torch::zeros({2, 2}, torch::requires_grad());
+  auto reducer = collective.MakeGradientReducer({w, b});
+  std::ostringstream out;
+  for (int step = 1; step <= 2; ++step) {
+    reducer->ZeroGradients();
+    const double x = step * (collective.rank() + 1.0);
+    reducer->Backward((w * x).sum() + (b * (x * x)).sum());
+    out << w.grad()[0].item<double>() << " " << b.grad()[1][0].item<double>() << " ";
+  }
+  return out.str();
+}
+
+TEST(GradientReducerTest, GivesTheMeanOfTheRanksGradientsOnTwoAndThreeRanks) {
+  for (const RankResult& result : RunGang(2, GradientAfterTwoSteps)) {
+    EXPECT_EQ(result.output, "1.5 2.5 3 10 ");
+  }
+  for (const RankResult& result : RunGang(3, GradientAfterTwoSteps)) {
+    std::istringstream in(result.output);
+    double values[4] = {};
+    for (double& value : values) in >> value;
+    EXPECT_NEAR(values[0], 2.0f, 1e-4);
+    EXPECT_NEAR(values[1], 14.0f / 3.0f, 1e-4);
+    EXPECT_NEAR(values[2], 4.0f, 1e-4);
+    EXPECT_NEAR(values[3], 56.0f / 3.0f, 1e-4);
+  }
+}
+
+// A collective of the forward or backward pass must not meet a gradient bucket.
+TEST(GradientReducerTest, LeavesOtherCollectivesAloneDuringBackward) {
+  const auto results = RunGang(2, [](Collective& collective) {
+    torch::Tensor w = torch::ones({400, 400}, torch::requires_grad());
+    torch::Tensor v = torch::ones({400, 400}, torch::requires_grad());
+    auto reducer = collective.MakeGradientReducer({w, v});
+    reducer->ZeroGradients();
+    torch::Tensor hidden = torch::ones({1, 400}).matmul(v);
+    hidden.register_hook([&collective](torch::Tensor) {
+      torch::Tensor one = torch::ones({1});
+      collective.AllReduceSum(one);
+      TORCH_CHECK(one.item<double>() == 2, "mixed up");
+    });
+    reducer->Backward(hidden.matmul(w).mean());
+    return std::string("ok");
+  });
+
+  for (const RankResult& result : results) EXPECT_EQ(result.output, "ok");
+}
+
+TEST(CollectiveTest, APeersDeathIsACollectiveErrorOnTheSurvivor) {
+  const auto results = RunGang(2, [](Collective& collective) {
+    torch::Tensor w = torch::ones({3}, torch::requires_grad());
+    auto reducer = collective.MakeGradientReducer({w});
+    for (int step = 0;; ++step) {
+      if (collective.rank() == 1 && step == 2) raise(SIGKILL);
+      reducer->ZeroGradients();
+      reducer->Backward(w.sum());
+    }
+    return std::string();
+  });
+
+  EXPECT_EQ(results[1].signal, SIGKILL);
+  EXPECT_EQ(results[0].exit_code, 81) << results[0].output;
+  EXPECT_THAT(results[0].output, StartsWith("CollectiveError: gradient reduction"));
+}
+
+// Runs in a process of its own: it may load LibTorch's CUDA part.
+TEST(CudaBackendTest, IsRefusedInOneClearLineWithoutAGpu) {
+  const auto results = RunGang(1, [](Collective&) {
+    const absl::Status status = LoadCudaBackend(0);
+    return status.ok() ? std::string("ok") : std::string(status.message());
+  });
+
+  if (results[0].output == "ok") GTEST_SKIP() << "this host has a GPU";
+  EXPECT_THAT(results[0].output, StartsWith("device cuda: "));
+  EXPECT_THAT(results[0].output, HasSubstr("ask for device cpu"));
+  EXPECT_EQ(results[0].output.find('\n'), std::string::npos);
+}
+
+}  // namespace
+}  // namespace g2ll::dist
