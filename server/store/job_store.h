@@ -1,0 +1,83 @@
+#ifndef SERVER_STORE_JOB_STORE_H_
+#define SERVER_STORE_JOB_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/cluster/records.h"
+
+namespace g2ll::store {
+
+// Everything that a coordinator holds in memory, as stored.
+struct StoredState {
+  // Grows with every start of a coordinator.
+  int64_t term = 0;
+  std::vector<cluster::JobRecord> jobs;
+  std::vector<cluster::CheckpointRecord> checkpoints;
+  std::vector<cluster::RequestRecord> requests;
+  // Last stored local number of every reporter.
+  std::map<cluster::CursorKey, int64_t> cursors;
+};
+
+// Points and lines of one job, numbers ascending.
+struct TelemetryRows {
+  std::vector<cluster::MetricRecord> metrics;
+  std::vector<cluster::LogRecord> logs;
+};
+
+// Changes that become durable together or not at all.
+struct WriteBatch {
+  std::vector<std::shared_ptr<const cluster::JobRecord>> jobs;
+  std::vector<cluster::EventRecord> events;
+  std::vector<cluster::CheckpointRecord> checkpoints;
+  std::vector<cluster::RequestRecord> requests;
+  std::map<std::string, TelemetryRows> telemetry;
+  std::map<cluster::CursorKey, int64_t> cursors;
+  // Uids of jobs that go with all that belongs to them. Applied last.
+  std::vector<std::string> deleted_jobs;
+
+  bool empty() const {
+    return jobs.empty() && events.empty() && checkpoints.empty() && requests.empty() &&
+           telemetry.empty() && cursors.empty() && deleted_jobs.empty();
+  }
+};
+
+// The durable side of the coordinator. Used by one thread.
+class JobStore {
+ public:
+  virtual ~JobStore() = default;
+
+  virtual absl::StatusOr<StoredState> Load() = 0;
+
+  // Adds one to the stored term and returns it; durable on return.
+  virtual absl::StatusOr<int64_t> NextTerm() = 0;
+
+  // Makes the whole batch durable. On an error nothing of it is stored.
+  virtual absl::Status Commit(const WriteBatch& batch) = 0;
+};
+
+// Reads what was committed, beside the writer. Thread safe.
+class TelemetryReader {
+ public:
+  virtual ~TelemetryReader() = default;
+
+  // At most `limit` rows from number `from_seq` on, ascending; fewer only at the end.
+  virtual absl::StatusOr<std::vector<cluster::MetricRecord>> ReadMetrics(
+      const std::string& job_uid, int64_t from_seq, int64_t limit) = 0;
+  virtual absl::StatusOr<std::vector<cluster::LogRecord>> ReadLogs(const std::string& job_uid,
+                                                                   int64_t from_seq,
+                                                                   int64_t limit) = 0;
+
+  // The newest `limit` changes of a job, oldest first.
+  virtual absl::StatusOr<std::vector<cluster::EventRecord>> ReadEvents(const std::string& job_uid,
+                                                                       int64_t limit) = 0;
+};
+
+}  // namespace g2ll::store
+
+#endif  // SERVER_STORE_JOB_STORE_H_

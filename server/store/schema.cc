@@ -1,0 +1,174 @@
+#include "server/store/schema.h"
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "proto/common/status_macros.h"
+
+namespace g2ll::store {
+namespace {
+
+// Step i brings version i to version i + 1. Steps are never changed once released.
+// Times are microseconds since 1970; enums have the numbers of the proto.
+constexpr std::array kSteps = {
+    R"sql(
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+INSERT INTO meta VALUES ('term', 0);
+
+CREATE TABLE jobs (
+  uid TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  name TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  revision INTEGER NOT NULL,
+  labels TEXT NOT NULL,
+  spec BLOB NOT NULL,
+  min_ranks INTEGER NOT NULL,
+  max_ranks INTEGER NOT NULL,
+  global_batch INTEGER NOT NULL,
+  priority INTEGER NOT NULL,
+  device INTEGER NOT NULL,
+  cpus_per_rank INTEGER NOT NULL,
+  max_retries INTEGER NOT NULL,
+  max_infra_retries INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  dependencies TEXT NOT NULL,
+  data_source TEXT NOT NULL,
+  data_split TEXT NOT NULL,
+  needs_masks INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  reason_code TEXT NOT NULL,
+  reason_message TEXT NOT NULL,
+  data_checked INTEGER NOT NULL,
+  create_time INTEGER,
+  start_time INTEGER,
+  end_time INTEGER,
+  not_before INTEGER,
+  used_retries INTEGER NOT NULL,
+  used_infra_retries INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  progress TEXT NOT NULL,
+  metrics TEXT NOT NULL,
+  best_metric TEXT NOT NULL,
+  latest_checkpoint TEXT NOT NULL,
+  latest_checkpoint_step INTEGER NOT NULL,
+  lineage TEXT NOT NULL,
+  report_path TEXT NOT NULL,
+  last_metric_seq INTEGER NOT NULL,
+  last_log_seq INTEGER NOT NULL,
+  last_metric_step INTEGER NOT NULL,
+  UNIQUE (project, name)
+) STRICT;
+
+CREATE TABLE attempts (
+  job_uid TEXT NOT NULL REFERENCES jobs (uid) ON DELETE CASCADE,
+  number INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  state INTEGER NOT NULL,
+  outcome INTEGER NOT NULL,
+  workers TEXT NOT NULL,
+  start_time INTEGER,
+  end_time INTEGER,
+  state_time INTEGER,
+  failure TEXT NOT NULL,
+  store_address TEXT NOT NULL,
+  resume_path TEXT NOT NULL,
+  resume_step INTEGER NOT NULL,
+  source_path TEXT NOT NULL,
+  PRIMARY KEY (job_uid, number)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY,
+  job_uid TEXT NOT NULL REFERENCES jobs (uid) ON DELETE CASCADE,
+  time INTEGER,
+  actor TEXT NOT NULL,
+  type TEXT NOT NULL,
+  message TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_of_job ON events (job_uid, id);
+
+-- Outlives its job: a late retry of a deleted job's request must not make it anew.
+CREATE TABLE requests (
+  request_id TEXT PRIMARY KEY,
+  fingerprint TEXT NOT NULL,
+  job_uid TEXT NOT NULL,
+  time INTEGER
+) STRICT;
+
+CREATE TABLE checkpoints (
+  id TEXT PRIMARY KEY,
+  job_uid TEXT NOT NULL REFERENCES jobs (uid) ON DELETE CASCADE,
+  job TEXT NOT NULL,
+  step INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  pinned INTEGER NOT NULL,
+  best INTEGER NOT NULL,
+  create_time INTEGER,
+  metrics TEXT NOT NULL,
+  UNIQUE (job_uid, step)
+) STRICT;
+
+CREATE TABLE metrics (
+  job_uid TEXT NOT NULL REFERENCES jobs (uid) ON DELETE CASCADE,
+  seq INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  step INTEGER NOT NULL,
+  epoch REAL,
+  name TEXT NOT NULL,
+  value REAL,
+  time INTEGER,
+  PRIMARY KEY (job_uid, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE logs (
+  job_uid TEXT NOT NULL REFERENCES jobs (uid) ON DELETE CASCADE,
+  seq INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  rank INTEGER NOT NULL,
+  time INTEGER,
+  level TEXT NOT NULL,
+  message TEXT NOT NULL,
+  PRIMARY KEY (job_uid, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE cursors (
+  job_uid TEXT NOT NULL REFERENCES jobs (uid) ON DELETE CASCADE,
+  epoch INTEGER NOT NULL,
+  rank INTEGER NOT NULL,
+  local_seq INTEGER NOT NULL,
+  PRIMARY KEY (job_uid, epoch, rank)
+) STRICT, WITHOUT ROWID;
+)sql"};
+
+absl::StatusOr<int64_t> ReadVersion(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(Query query, database->Prepare("PRAGMA user_version"));
+  G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
+  return found ? query.Int() : 0;
+}
+
+}  // namespace
+
+int SchemaVersion() { return static_cast<int>(kSteps.size()); }
+
+absl::Status Migrate(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(const int64_t version, ReadVersion(database));
+  if (version > SchemaVersion()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the store has schema ", version, ", but this program knows only up to ", SchemaVersion(),
+        ": start the newer g2ll-coordinator that wrote it, or choose another data directory"));
+  }
+  for (int64_t step = version; step < SchemaVersion(); ++step) {
+    // An error leaves the transaction open; closing the connection rolls it back.
+    G2LL_RETURN_IF_ERROR(database->Execute(absl::StrCat(
+        "BEGIN EXCLUSIVE;", kSteps[static_cast<size_t>(step)], "PRAGMA user_version = ", step + 1,
+        "; COMMIT;")));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace g2ll::store
