@@ -14,28 +14,33 @@ struct MaskSet {
   std::vector<std::vector<uint8_t>> masks;
 };
 
-// One prediction for every image, and how it does.
-struct BaselineScore {
-  std::string description;    // for people, for example `ellipse 0.6 x 0.7`
+// One prediction for every image.
+struct BaselineMask {
+  std::string description;    // for people, for example `every pixel lesion`
   std::vector<uint8_t> mask;  // [size * size], 0 or 1
-  double dice = 0;            // mean over the test images
-  double iou = 0;             // mean over the test images
 };
 
+// Means over images of their scores.
+struct MeanScore {
+  double dice = 0;
+  double iou = 0;
+};
+
+// Scores one prediction on every image of a set; zeros for an empty set.
+MeanScore ScoreMask(const std::vector<uint8_t>& prediction, const MaskSet& truth);
+
 // The ellipse in the middle of the image with these semi-axes, in half sides:
-// [size * size] of 0 or 1, a pixel counts by its centre.
+// [size * size] of 0 or 1, a pixel counts by its center.
 std::vector<uint8_t> CenteredEllipse(int size, double semi_x, double semi_y);
 
-// The best mask that ignores the image: all-lesion, all-background or the mean
-// training mask at its best threshold (of 0.05 to 0.95, step 0.05). Chosen by mean
-// Dice on `training`, scored on `test` (at least one mask, same size). Without
-// training masks the choice is between the first two, and all-lesion is taken.
-BaselineScore BestConstantMask(const MaskSet& training, const MaskSet& test);
+// The best mask that ignores the image: every pixel, no pixel, or the mean training
+// mask at its best threshold (of 0.05 to 0.95, step 0.05), by mean Dice on
+// `training`. Without training masks: every pixel.
+BaselineMask ChooseConstantMask(const MaskSet& training);
 
-// The centred ellipse whose two semi-axes (0.3 to 1.1 of the half side, step 0.1)
-// have the best mean Dice on `training`, scored on `test`. Without training masks
-// both semi-axes are 0.6.
-BaselineScore BestCenteredEllipse(const MaskSet& training, const MaskSet& test);
+// The centered ellipse whose two semi-axes (0.3 to 1.1 of the half side, step 0.1)
+// have the best mean Dice on `training`. Without training masks both are 0.6.
+BaselineMask ChooseCenteredEllipse(const MaskSet& training);
 
 }  // namespace g2ll::metric
 

@@ -5,16 +5,10 @@
 #include <numeric>
 #include <vector>
 
+#include "worker/random/rng.h"
+
 namespace g2ll::metric {
 namespace {
-
-// The finaliser of SplitMix64: a bijection that scatters a counter over 64 bits.
-uint64_t Scatter(uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
 
 // Linear interpolation between the order statistics of `sorted`.
 double Quantile(const std::vector<double>& sorted, double q) {
@@ -33,11 +27,10 @@ Interval BootstrapMean(std::span<const double> values, const BootstrapOptions& o
   const double count = static_cast<double>(values.size());
   std::vector<double> means(static_cast<size_t>(std::max(1, options.resamples)));
   for (size_t r = 0; r < means.size(); ++r) {
-    const uint64_t key = Scatter(Scatter(options.seed) ^ r);
+    random::Rng rng({.seed = options.seed, .sample = r, .purpose = random::Purpose::kBootstrap});
     double sum = 0;
     for (size_t j = 0; j < values.size(); ++j) {
-      // The high half of a 32 x 64 bit product: uniform over the indices without division.
-      sum += values[((Scatter(key + j) >> 32) * values.size()) >> 32];
+      sum += values[rng.Below(values.size())];
     }
     means[r] = sum / count;
   }

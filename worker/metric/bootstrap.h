@@ -21,7 +21,7 @@ struct BootstrapOptions {
 };
 
 // The mean of `values` (at least one, finite) with its percentile bootstrap
-// interval over images. Draw j of resample r is keyed by (seed, r, j), so the
+// interval over images. Resample r draws from a stream keyed by (seed, r), so the
 // result is the same on every machine. One value: the interval is that value.
 Interval BootstrapMean(std::span<const double> values, const BootstrapOptions& options);
 

@@ -113,7 +113,11 @@ std::string Curves(const ReportInput& input) {
     absl::StrAppend(
         &charts,
         RunChart(run, phase + " loss",
-                 [](const std::string& name) { return name == "loss" || StartsWith(name, "loss/"); },
+                 // In fine-tuning `loss/segmentation` is `loss` under another name.
+                 [](const std::string& name) {
+                   return name == "loss" ||
+                          (StartsWith(name, "loss/") && name != "loss/segmentation");
+                 },
                  std::pair(0.0, 0.0)),
         RunChart(run, "Validation",
                  [](const std::string& name) { return StartsWith(name, "val/"); },
@@ -191,7 +195,7 @@ std::string Fact(std::string_view name, std::string_view value) {
 }
 
 std::string Facts(const ReportInput& input) {
-  std::string seen = "The model was not pre-trained.";
+  std::string seen = "No pre-training stands in this model's history.";
   if (input.pretrain_disjoint_from_test) {
     seen = *input.pretrain_disjoint_from_test
                ? "No image of this evaluation was seen in pre-training."
