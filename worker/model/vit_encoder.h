@@ -30,7 +30,7 @@ inline int GridOf(const VitOptions& options) { return options.image_size / optio
 // n = (S / patch)^2 patches, row-major. Parameter and buffer names are those of
 // timm's VisionTransformer, so a saved state loads there strictly: `cls_token`
 // [1,1,D], `pos_embed` [1,1+n,D] (a buffer unless learned), `patch_embed.proj.*`,
-// `blocks.N.*`, `norm.*`. A fresh module holds zeros and ones only: call one of
+// `blocks.N.*`, `norm.*`. The weights of a fresh module mean nothing: call one of
 // the functions of initialization.h or load a state.
 // Stochastic depth draws from torch's global generator, in training mode only.
 class VitEncoderImpl : public torch::nn::Module {

@@ -1,0 +1,32 @@
+#include "worker/model/projection_head.h"
+
+#include <torch/torch.h>
+
+namespace g2ll::model {
+
+WeightNormLinearImpl::WeightNormLinearImpl(int64_t in_dim, int64_t out_dim) {
+  weight_v_ = register_parameter("weight_v", torch::ones({out_dim, in_dim}));
+  weight_g_ = register_parameter("weight_g", torch::ones({out_dim, 1}), /*requires_grad=*/false);
+}
+
+torch::Tensor WeightNormLinearImpl::forward(const torch::Tensor& input) {
+  return torch::linear(input, torch::_weight_norm(weight_v_, weight_g_, /*dim=*/0));
+}
+
+ProjectionHeadImpl::ProjectionHeadImpl(const ProjectionHeadOptions& options) : options_(options) {
+  mlp_ = register_module(
+      "mlp", torch::nn::Sequential(torch::nn::Linear(options.in_dim, options.hidden),
+                                   torch::nn::GELU(),
+                                   torch::nn::Linear(options.hidden, options.hidden),
+                                   torch::nn::GELU(),
+                                   torch::nn::Linear(options.hidden, options.bottleneck)));
+  last_layer_ = register_module("last_layer", WeightNormLinear(options.bottleneck, options.out));
+}
+
+torch::Tensor ProjectionHeadImpl::forward(const torch::Tensor& features) {
+  const torch::Tensor code = mlp_->forward(features);
+  return last_layer_->forward(
+      torch::nn::functional::normalize(code, torch::nn::functional::NormalizeFuncOptions().dim(-1)));
+}
+
+}  // namespace g2ll::model

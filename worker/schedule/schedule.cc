@@ -1,0 +1,36 @@
+#include "worker/schedule/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace g2ll::schedule {
+namespace {
+
+// `end` + the part of (start - end) that half a cosine leaves at `done` in [0,1].
+double HalfCosine(double start, double end, double done) {
+  const double clamped = std::clamp(done, 0.0, 1.0);
+  return end + 0.5 * (start - end) * (1 + std::cos(std::numbers::pi * clamped));
+}
+
+double Ratio(int64_t part, int64_t whole) {
+  return whole <= 0 ? 1.0 : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+double CosineWithWarmup::At(int64_t step) const {
+  if (step < warmup_steps) return peak * Ratio(std::max<int64_t>(step, 0), warmup_steps);
+  return HalfCosine(peak, min, Ratio(step - warmup_steps, total_steps - warmup_steps));
+}
+
+double CosineBetween::At(int64_t step) const {
+  return HalfCosine(start, end, Ratio(step, total_steps));
+}
+
+double TeacherTemperature::At(int64_t epoch) const {
+  if (epoch >= warm_epochs - 1) return end;
+  return start + (end - start) * Ratio(std::max<int64_t>(epoch, 0), warm_epochs - 1);
+}
+
+}  // namespace g2ll::schedule
