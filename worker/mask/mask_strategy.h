@@ -1,9 +1,21 @@
 #ifndef WORKER_MASK_MASK_STRATEGY_H_
 #define WORKER_MASK_MASK_STRATEGY_H_
 
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "worker/mask/patch_labels.h"
+
 namespace g2ll::mask {
 
 enum class MaskKind { kRandom, kSemantic, kSemanticFocal };
+
+// How the central count n * gamma * beta becomes a whole number.
+enum class FocalRounding { kNearest, kFloor, kCeil };
 
 // Settings of the mask (paper 2.2).
 struct MaskOptions {
@@ -12,7 +24,72 @@ struct MaskOptions {
   double beta = 0.70;   // share of the masked patches in the central regions
   int regions = 8;      // superpixels K asked of SLIC
   double rho = 0.75;    // at most this share of a region while others have room
+  FocalRounding rounding = FocalRounding::kNearest;  // 44.8 -> 45
 };
+
+// Error: InvalidArgument naming the setting, the value and what is allowed: gamma,
+// beta and rho in [0, 1], regions in [1, num_patches].
+absl::Status Validate(const MaskOptions& options, int num_patches);
+
+// Patches hidden of n: n - int(n * (1 - gamma)), the same for every image, so that
+// visible tokens of a batch stack into one tensor.
+int NumMasked(int num_patches, double gamma);
+
+// Which patches are hidden: true = masked, row-major.
+struct PatchMask {
+  std::vector<bool> masked;
+  // Ids in ascending order.
+  std::vector<int64_t> MaskedIds() const;
+  std::vector<int64_t> VisibleIds() const;
+};
+
+// The regions of an image as masks see them.
+struct RegionMap {
+  PatchLabels patches;
+  // Distance of each region to the center of the original image, which a cropped
+  // view keeps (method 2.2, row 10); at least one entry for each region id.
+  std::vector<double> center_distances;
+};
+
+// A map with the distances of its own patches.
+RegionMap MakeRegionMap(PatchLabels patches);
+
+// How many patches each region loses.
+struct MaskPlan {
+  // No structure to follow: the draw is over all patches.
+  bool unstructured = false;
+  std::vector<int> quotas;   // by region id; empty if unstructured
+  std::vector<int> central;  // regions of the central set, most central first
+};
+
+// Non-empty regions, most central first. Distances that agree to nine decimals are
+// ties (mirrored regions differ by rounding only); the lower id is more central.
+std::vector<int> CentralityOrder(const RegionMap& regions);
+
+// Decides how many patches of which region are masked. Immutable: one object
+// serves all threads. A new strategy is a new class, its name in MaskKind and a
+// case in MakeMaskStrategy.
+class MaskStrategy {
+ public:
+  explicit MaskStrategy(const MaskOptions& options) : options_(options) {}
+  virtual ~MaskStrategy() = default;
+
+  // Quotas that add up to NumMasked, whatever the regions are.
+  virtual MaskPlan Plan(const RegionMap& regions) const = 0;
+
+  // Masks exactly NumMasked patches. Of each region's patches those with the largest
+  // noise are masked, ties to the higher patch id; `noise` has one value a patch.
+  PatchMask Draw(const RegionMap& regions, std::span<const double> noise) const;
+
+  const MaskOptions& options() const { return options_; }
+
+ private:
+  MaskOptions options_;
+};
+
+// Error: InvalidArgument as Validate.
+absl::StatusOr<std::unique_ptr<MaskStrategy>> MakeMaskStrategy(const MaskOptions& options,
+                                                               int num_patches);
 
 }  // namespace g2ll::mask
 
