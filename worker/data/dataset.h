@@ -52,6 +52,13 @@ class Dataset {
   // The image at its own size, RGB. Errors: DataLoss (unreadable, with its path).
   virtual absl::StatusOr<Image> LoadImage(int64_t index) const = 0;
 
+  // The same image for a use at `side` pixels: where both of its sides are at least
+  // twice that, a file may be reduced while it is decoded, never below `side`.
+  virtual absl::StatusOr<Image> LoadImageFor(int64_t index, int side) const = 0;
+
+  // The file behind an image, for messages; the id where there is none.
+  virtual const std::string& path(int64_t index) const = 0;
+
   // The lesion mask at the image's own size, 0 or 255. Errors: DataLoss.
   // Only where `needs_masks` was set.
   virtual absl::StatusOr<LesionMask> LoadMask(int64_t index) const = 0;

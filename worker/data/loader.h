@@ -36,6 +36,8 @@ struct PretrainLoaderOptions {
   int prefetch = 2;
   // Folder of the superpixel cache; empty: no cache on disk.
   std::string cache_dir;
+  // Decoded and resized images kept in memory, at most so many bytes.
+  int64_t memory_cache_bytes = int64_t{1} << 30;
 };
 
 // Makes the batches of one rank in step order, ahead of their use.
@@ -45,7 +47,9 @@ struct PretrainLoaderOptions {
 class PretrainLoader {
  public:
   // Starts the threads; the first batch is that of `first_step`. `dataset` and
-  // `sampler` must outlive the loader.
+  // `sampler` must outlive the loader. Keeps OpenCV from starting threads of its own
+  // in this process. Errors: InvalidArgument (options that do not fit together, named),
+  // Unavailable (the cache folder cannot be written).
   static absl::StatusOr<std::unique_ptr<PretrainLoader>> Create(
       const Dataset& dataset, const ShardSampler& sampler, const PretrainLoaderOptions& options,
       int64_t first_step);
@@ -64,9 +68,11 @@ struct SegmentationLoaderOptions {
   int64_t seed = 0;
   int threads = 1;
   int prefetch = 2;
+  // As in PretrainLoaderOptions.
+  int64_t memory_cache_bytes = int64_t{1} << 30;
 };
 
-// The same for images with masks.
+// The same for images with masks; `dataset` was opened with `needs_masks`.
 class SegmentationLoader {
  public:
   static absl::StatusOr<std::unique_ptr<SegmentationLoader>> Create(

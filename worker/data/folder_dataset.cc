@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "proto/common/status_macros.h"
+#include "worker/data/dataset_factories.h"
+#include "worker/data/digest.h"
+#include "worker/data/folder_scan.h"
+#include "worker/data/image_codec.h"
+#include "worker/data/subset.h"
+
+namespace g2ll::data::internal {
+namespace {
+
+class FolderDataset final : public Dataset {
+ public:
+  FolderDataset(std::vector<FolderImage> images, std::string digest)
+      : images_(std::move(images)), digest_(std::move(digest)) {}
+
+  int64_t size() const override { return static_cast<int64_t>(images_.size()); }
+  const std::string& id(int64_t index) const override { return At(index).id; }
+  const std::string& path(int64_t index) const override { return At(index).path; }
+  absl::StatusOr<Image> LoadImage(int64_t index) const override {
+    return ReadImage(At(index).path);
+  }
+  absl::StatusOr<Image> LoadImageFor(int64_t index, int side) const override {
+    return ReadImage(At(index).path, side);
+  }
+  absl::StatusOr<LesionMask> LoadMask(int64_t index) const override {
+    const FolderImage& image = At(index);
+    G2LL_ASSIGN_OR_RETURN(LesionMask mask, ReadMask(image.mask_path));
+    G2LL_ASSIGN_OR_RETURN(const ImageInfo info, ReadImageInfo(image.path));
+    if (mask.width != info.width || mask.height != info.height) {
+      return absl::DataLossError(absl::StrCat(
+          image.mask_path, ": is ", mask.width, "x", mask.height, " but its image is ",
+          info.width, "x", info.height, ": a mask must have its image's size"));
+    }
+    return mask;
+  }
+  const std::string& digest() const override { return digest_; }
+
+ private:
+  const FolderImage& At(int64_t index) const { return images_[static_cast<size_t>(index)]; }
+
+  std::vector<FolderImage> images_;
+  std::string digest_;
+};
+
+std::vector<std::string> IdsOf(const std::vector<FolderImage>& images) {
+  std::vector<std::string> ids;
+  ids.reserve(images.size());
+  for (const FolderImage& image : images) ids.push_back(image.id);
+  return ids;
+}
+
+// Gives every labelled image a split where the folder names none at all.
+void AssignSplits(std::vector<FolderImage>& images) {
+  std::vector<std::string> ids;
+  for (const FolderImage& image : images) {
+    if (image.split.has_value()) return;
+    if (!image.is_unlabelled) ids.push_back(image.id);
+  }
+  const std::vector<Split> splits = HashSplit(ids);
+  size_t next = 0;
+  for (FolderImage& image : images) {
+    if (!image.is_unlabelled) image.split = splits[next++];
+  }
+}
+
+// Unlabelled images belong to training unless their folder says otherwise.
+bool IsInSplit(const FolderImage& image, Split wanted) {
+  if (wanted == Split::kAll) return true;
+  if (image.split.has_value()) return *image.split == wanted;
+  return image.is_unlabelled && wanted == Split::kTrain;
+}
+
+// Images with masks, or the name of the first fault.
+absl::StatusOr<std::vector<FolderImage>> SelectLabelled(const FolderContents& contents,
+                                                        const DatasetOptions& options) {
+  if (!contents.orphan_masks.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        options.source, "/", contents.orphan_masks.front(),
+        ": is a mask without an image: add the image beside the others or remove the mask"));
+  }
+  std::vector<FolderImage> selected;
+  for (const FolderImage& image : contents.images) {
+    if (image.is_unlabelled || !IsInSplit(image, options.split)) continue;
+    if (image.mask_path.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(image.path, ": has no mask: add ", image.id,
+                       "_segmentation.png beside the other masks or remove the image"));
+    }
+    selected.push_back(image);
+  }
+  return selected;
+}
+
+// Unlabelled images where there are any, else all: masks are not looked at.
+std::vector<FolderImage> SelectAny(const FolderContents& contents, Split split) {
+  std::vector<FolderImage> selected;
+  for (const FolderImage& image : contents.images) {
+    if (IsInSplit(image, split)) selected.push_back(image);
+  }
+  const auto is_labelled = [](const FolderImage& image) { return !image.is_unlabelled; };
+  if (!std::all_of(selected.begin(), selected.end(), is_labelled)) {
+    std::erase_if(selected, is_labelled);
+  }
+  return selected;
+}
+
+absl::Status NothingFound(const DatasetOptions& options) {
+  const std::string split = options.split == Split::kAll
+                                ? std::string()
+                                : absl::StrCat(" of the ", SplitName(options.split), " split");
+  return absl::FailedPreconditionError(absl::StrCat(
+      options.source, ": holds no images", options.needs_masks ? " with masks" : "", split, ": ",
+      options.needs_masks
+          ? "put masks named as their images plus _segmentation.png in a *_GroundTruth or masks "
+            "folder"
+          : "name another split or folder"));
+}
+
+// Orders by id and refuses an id that stands for two files.
+absl::Status SortById(std::vector<FolderImage>& images) {
+  std::stable_sort(images.begin(), images.end(),
+                   [](const FolderImage& a, const FolderImage& b) { return a.id < b.id; });
+  const auto twin = std::adjacent_find(
+      images.begin(), images.end(),
+      [](const FolderImage& a, const FolderImage& b) { return a.id == b.id; });
+  if (twin == images.end()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(twin->path, ": has the same name as ", std::next(twin)->path,
+                   ": keep one of them, or set data.source to one data set"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DatasetOptions& options) {
+  G2LL_ASSIGN_OR_RETURN(FolderContents contents, ScanFolder(options.source));
+  AssignSplits(contents.images);
+  std::vector<FolderImage> selected;
+  if (options.needs_masks) {
+    G2LL_ASSIGN_OR_RETURN(selected, SelectLabelled(contents, options));
+  } else {
+    selected = SelectAny(contents, options.split);
+  }
+  if (selected.empty()) return NothingFound(options);
+  G2LL_RETURN_IF_ERROR(SortById(selected));
+
+  Sha256 digest;
+  std::vector<FolderImage> kept;
+  for (const size_t position : SelectSubset(IdsOf(selected), options.fraction, options.max_images,
+                                            options.subset_seed)) {
+    FolderImage& image = selected[position];
+    if (!options.needs_masks) {
+      image.mask_path.clear();
+      image.relative_mask_path.clear();
+    }
+    digest.AddField(image.id);
+    digest.AddField(image.relative_path);
+    digest.AddField(std::to_string(FileSize(image.path)));
+    digest.AddField(image.relative_mask_path);
+    if (options.needs_masks) digest.AddField(std::to_string(FileSize(image.mask_path)));
+    kept.push_back(std::move(image));
+  }
+  return std::make_unique<FolderDataset>(std::move(kept), digest.Finish());
+}
+
+}  // namespace g2ll::data::internal

@@ -1,0 +1,115 @@
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "proto/common/status_macros.h"
+#include "worker/data/clean_image.h"
+#include "worker/data/input_checks.h"
+#include "worker/data/loader.h"
+#include "worker/data/pixel_tensor.h"
+#include "worker/data/resize.h"
+#include "worker/data/step_pipeline.h"
+#include "worker/data/view_augmentation.h"
+#include "worker/random/rng.h"
+
+namespace g2ll::data {
+namespace {
+
+absl::StatusOr<CleanImage> LoadPair(const Dataset& dataset, int64_t index, int side) {
+  G2LL_ASSIGN_OR_RETURN(const Image image, dataset.LoadImageFor(index, side));
+  G2LL_ASSIGN_OR_RETURN(const LesionMask mask, dataset.LoadMask(index));
+  CleanImage clean;
+  clean.image = ResizeImage(image, side, side);
+  clean.mask = ResizeMask(mask, side, side);
+  return clean;
+}
+
+SegmentationBatch EmptyBatch(std::vector<int64_t> indices, int64_t side) {
+  const auto rows = static_cast<int64_t>(indices.size());
+  SegmentationBatch batch;
+  batch.images = torch::empty({rows, 3, side, side}, torch::kFloat32);
+  batch.masks = torch::empty({rows, 1, side, side}, torch::kFloat32);
+  batch.indices = std::move(indices);
+  return batch;
+}
+
+void WriteRow(int64_t row, const Image& image, const LesionMask& mask, const NormTable& norm,
+              SegmentationBatch& batch) {
+  const int64_t num_pixels = int64_t{image.height} * image.width;
+  WritePixels(image, norm, batch.images.data_ptr<float>() + row * 3 * num_pixels);
+  WriteMask(mask, batch.masks.data_ptr<float>() + row * num_pixels);
+}
+
+class SegmentationLoaderImpl final : public SegmentationLoader {
+ public:
+  SegmentationLoaderImpl(const Dataset& dataset, const ShardSampler& sampler,
+                         const SegmentationLoaderOptions& options, int64_t first_step)
+      : sampler_(sampler),
+        options_(options),
+        norm_(MakeNormTable(options.input.imagenet_norm)),
+        images_([&dataset, side = options.input.image_size](
+                    int64_t index) { return LoadPair(dataset, index, side); },
+                options.memory_cache_bytes),
+        pipeline_(
+            [this](int64_t step, SegmentationBatch& batch) {
+              batch = EmptyBatch(sampler_.Indices(step), options_.input.image_size);
+              return static_cast<int64_t>(batch.indices.size());
+            },
+            [this](int64_t step, int64_t item, SegmentationBatch& batch) {
+              return Fill(step, item, batch);
+            },
+            first_step, options.threads, options.prefetch) {}
+
+  absl::StatusOr<SegmentationBatch> Next() override { return pipeline_.Next(); }
+
+ private:
+  absl::Status Fill(int64_t step, int64_t item, SegmentationBatch& batch) {
+    const int64_t index = batch.indices[static_cast<size_t>(item)];
+    G2LL_ASSIGN_OR_RETURN(const std::shared_ptr<const CleanImage> clean, images_.Get(index));
+    if (!options_.augmentation) {
+      WriteRow(item, clean->image, clean->mask, norm_, batch);
+      return absl::OkStatus();
+    }
+    random::Rng rng({.seed = static_cast<uint64_t>(options_.seed),
+                     .epoch = static_cast<uint64_t>(sampler_.epoch(step)),
+                     .sample = static_cast<uint64_t>(index),
+                     .purpose = random::Purpose::kView});
+    Image image = clean->image;
+    LesionMask mask = clean->mask;
+    AugmentForSegmentation(*options_.augmentation, rng, image, mask);
+    WriteRow(item, image, mask, norm_, batch);
+    return absl::OkStatus();
+  }
+
+  const ShardSampler& sampler_;
+  const SegmentationLoaderOptions options_;
+  const NormTable norm_;
+  CleanImageStore images_;
+  StepPipeline<SegmentationBatch> pipeline_;  // last: its threads use everything above
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SegmentationLoader>> SegmentationLoader::Create(
+    const Dataset& dataset, const ShardSampler& sampler, const SegmentationLoaderOptions& options,
+    int64_t first_step) {
+  G2LL_RETURN_IF_ERROR(internal::CheckInput(options.input, options.threads, options.prefetch));
+  internal::UseNoOpenCvThreads();
+  return std::make_unique<SegmentationLoaderImpl>(dataset, sampler, options, first_step);
+}
+
+absl::StatusOr<SegmentationBatch> LoadSegmentationBatch(const Dataset& dataset,
+                                                        const std::vector<int64_t>& indices,
+                                                        const InputOptions& input) {
+  G2LL_RETURN_IF_ERROR(internal::CheckInput(input, 1, 1));
+  const NormTable norm = MakeNormTable(input.imagenet_norm);
+  SegmentationBatch batch = EmptyBatch(indices, input.image_size);
+  for (size_t row = 0; row < indices.size(); ++row) {
+    G2LL_ASSIGN_OR_RETURN(const CleanImage clean,
+                          LoadPair(dataset, indices[row], input.image_size));
+    WriteRow(static_cast<int64_t>(row), clean.image, clean.mask, norm, batch);
+  }
+  return batch;
+}
+
+}  // namespace g2ll::data

@@ -1,0 +1,94 @@
+#include "worker/data/subset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "worker/random/rng.h"
+
+namespace g2ll::data {
+namespace {
+
+// Places of the ids in a seeded order: a number each, uniform over 64 bits.
+std::vector<uint64_t> Places(const std::vector<std::string>& ids, int64_t seed,
+                             random::Purpose purpose) {
+  std::vector<uint64_t> places;
+  places.reserve(ids.size());
+  for (const std::string& id : ids) {
+    random::Rng rng({.seed = static_cast<uint64_t>(seed),
+                     .sample = random::HashId(id),
+                     .purpose = purpose});
+    places.push_back(rng.NextBits());
+  }
+  return places;
+}
+
+// Positions in the order of their places; equal places go by id.
+std::vector<size_t> Order(const std::vector<std::string>& ids,
+                          const std::vector<uint64_t>& places) {
+  std::vector<size_t> order(ids.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return places[a] != places[b] ? places[a] < places[b] : ids[a] < ids[b];
+  });
+  return order;
+}
+
+Split SplitOfShare(double share) {
+  if (share < 0.8) return Split::kTrain;
+  return share < 0.9 ? Split::kValidation : Split::kTest;
+}
+
+}  // namespace
+
+std::vector<size_t> SelectSubset(const std::vector<std::string>& ids, double fraction,
+                                 int64_t max_images, int64_t seed) {
+  const auto total = static_cast<int64_t>(ids.size());
+  int64_t kept = std::llround(static_cast<double>(total) * fraction);
+  if (max_images > 0) kept = std::min(kept, max_images);
+  kept = std::clamp<int64_t>(kept, std::min<int64_t>(total, 1), total);
+  std::vector<size_t> order = Order(ids, Places(ids, seed, random::Purpose::kSubset));
+  order.resize(static_cast<size_t>(kept));
+  std::sort(order.begin(), order.end());
+  return order;
+}
+
+std::vector<Split> HashSplit(const std::vector<std::string>& ids) {
+  const std::vector<uint64_t> places = Places(ids, 0, random::Purpose::kSplit);
+  std::vector<Split> splits;
+  for (const uint64_t place : places) {
+    splits.push_back(SplitOfShare(static_cast<double>(place >> 11) * 0x1.0p-53));
+  }
+  const auto has = [&](Split split) {
+    return std::find(splits.begin(), splits.end(), split) != splits.end();
+  };
+  if (ids.size() < 3 || (has(Split::kTrain) && has(Split::kValidation) && has(Split::kTest))) {
+    return splits;
+  }
+  // By rank instead of by value, so that no split is empty.
+  const std::vector<size_t> order = Order(ids, places);
+  const size_t held = std::max<size_t>(1, ids.size() / 10);
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    const size_t from_end = order.size() - 1 - rank;
+    splits[order[rank]] = from_end < held       ? Split::kTest
+                          : from_end < 2 * held ? Split::kValidation
+                                                : Split::kTrain;
+  }
+  return splits;
+}
+
+const char* SplitName(Split split) {
+  switch (split) {
+    case Split::kTrain:
+      return "train";
+    case Split::kValidation:
+      return "validation";
+    case Split::kTest:
+      return "test";
+    case Split::kAll:
+      return "all";
+  }
+  return "unknown";
+}
+
+}  // namespace g2ll::data

@@ -1,0 +1,29 @@
+#ifndef WORKER_DATA_SUBSET_H_
+#define WORKER_DATA_SUBSET_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "worker/data/dataset.h"
+
+namespace g2ll::data {
+
+// Positions of the ids that `fraction` and `max_images` keep, ascending, at least
+// one if there are ids. Each id has a place in a seeded order of its own, so smaller
+// subsets lie within larger ones, and adding ids does not reorder the rest.
+std::vector<size_t> SelectSubset(const std::vector<std::string>& ids, double fraction,
+                                 int64_t max_images, int64_t seed);
+
+// A split for each id of a labelled set that names none: about 80 % train, 10 %
+// validation, 10 % test by a hash of the id; sets too small for that still get at
+// least one image of each where they have three.
+std::vector<Split> HashSplit(const std::vector<std::string>& ids);
+
+// `train`, `validation`, `test` or `all`.
+const char* SplitName(Split split);
+
+}  // namespace g2ll::data
+
+#endif  // WORKER_DATA_SUBSET_H_
