@@ -1,0 +1,254 @@
+#include "server/coordinator/core.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "proto/common/grpc_status.h"
+#include "proto/common/log.h"
+#include "proto/common/status_macros.h"
+
+namespace g2ll::coordinator {
+
+using cluster::JobRecord;
+using cluster::JobState;
+
+Core::Core(CoreOptions options, store::JobStore* store, telemetry::TelemetryHub* hub,
+           metrics::ServerMetrics* metrics)
+    : options_(std::move(options)), store_(store), hub_(hub), metrics_(metrics) {}
+
+absl::Status Core::Start(absl::Time now) {
+  G2LL_ASSIGN_OR_RETURN(term_, store_->NextTerm());
+  G2LL_RETURN_IF_ERROR(LoadState());
+  for (const auto& [uid, job] : jobs_) {
+    hub_->PublishJob(*job);
+  }
+  recovery_end_ = now + options_.recovery_window;
+  AdoptWorkers(now);
+  UpdateGauges();
+  must_schedule_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Core::LoadState() {
+  G2LL_ASSIGN_OR_RETURN(store::StoredState state, store_->Load());
+  jobs_.clear();
+  uid_by_name_.clear();
+  by_time_.clear();
+  unfinished_.clear();
+  checkpoints_.clear();
+  checkpoints_of_.clear();
+  requests_.clear();
+  for (JobRecord& job : state.jobs) {
+    const std::string uid = job.uid;
+    uid_by_name_[job.FullName()] = uid;
+    by_time_.emplace(job.create_time, uid);
+    if (!cluster::IsTerminal(job.state)) {
+      unfinished_.insert(uid);
+    }
+    jobs_[uid] = std::make_shared<JobRecord>(std::move(job));
+  }
+  for (cluster::CheckpointRecord& checkpoint : state.checkpoints) {
+    checkpoints_of_[checkpoint.job_uid][checkpoint.step] = checkpoint.id;
+    const std::string id = checkpoint.id;
+    checkpoints_[id] = std::move(checkpoint);
+  }
+  for (cluster::RequestRecord& request : state.requests) {
+    const std::string id = request.request_id;
+    requests_[id] = std::move(request);
+  }
+  cursors_ = std::move(state.cursors);
+  return absl::OkStatus();
+}
+
+// Workers that hold attempts are known from the start, so that they count as lost
+// if they do not come back within the recovery window.
+void Core::AdoptWorkers(absl::Time now) {
+  for (const std::string& uid : unfinished_) {
+    const cluster::AttemptRecord* attempt = jobs_[uid]->LiveAttempt();
+    if (attempt == nullptr) {
+      continue;
+    }
+    for (const std::string& name : attempt->workers) {
+      Worker& worker = workers_[name];
+      worker.record.report.worker = name;
+      worker.record.state = cluster::WorkerState::kSuspect;
+      worker.record.message = "not heard of since the coordinator started";
+      worker.heard = now;
+    }
+  }
+}
+
+JobRecord& Core::Edit(const std::string& job_uid) {
+  std::shared_ptr<JobRecord>& edited = edited_[job_uid];
+  if (edited == nullptr) {
+    std::shared_ptr<JobRecord>& current = jobs_.at(job_uid);
+    edited = std::make_shared<JobRecord>(*current);
+    ++edited->revision;
+    current = edited;
+  }
+  return *edited;
+}
+
+JobPtr Core::Find(const std::string& job_uid) const {
+  const auto job = jobs_.find(job_uid);
+  return job == jobs_.end() ? nullptr : job->second;
+}
+
+std::string Core::NameOf(const std::string& job_uid) const {
+  const JobPtr job = Find(job_uid);
+  return job == nullptr ? "" : job->FullName();
+}
+
+void Core::AddEvent(const std::string& job_uid, const std::string& actor, const std::string& type,
+                    const std::string& message, absl::Time now) {
+  batch_.events.push_back({job_uid, now, actor, type, message});
+}
+
+absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateReason reason,
+                        const std::string& actor, absl::Time now) {
+  G2LL_ASSIGN_OR_RETURN(const JobState next, cluster::Transition(job.state, event));
+  const JobState before = job.state;
+  job.state = next;
+  job.reason = std::move(reason);
+  if (next == JobState::kRunning && job.start_time == absl::InfinitePast()) {
+    job.start_time = now;
+  }
+  if (cluster::IsTerminal(next)) {
+    job.end_time = now;
+    unfinished_.erase(job.uid);
+  }
+  std::string message = absl::StrCat(std::string(cluster::Name(before)), " -> ",
+                                     std::string(cluster::Name(next)));
+  if (!job.reason.message.empty()) {
+    absl::StrAppend(&message, ": ", job.reason.message);
+  }
+  AddEvent(job.uid, actor, "STATE_CHANGED", message, now);
+  log::Info("job changed", {{"job", job.FullName()},
+                            {"from", cluster::Name(before)},
+                            {"to", cluster::Name(next)},
+                            {"reason", job.reason.message}});
+  must_schedule_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status Core::Flush(absl::Time now) {
+  if (must_schedule_) {
+    must_schedule_ = false;
+    Schedule(now);
+  }
+  const auto changed = std::exchange(edited_, {});
+  store::WriteBatch batch = std::exchange(batch_, {});
+  for (const auto& [uid, job] : changed) {
+    if (jobs_.contains(uid)) {
+      batch.jobs.push_back(job);
+    }
+  }
+  absl::Status committed = absl::OkStatus();
+  if (!batch.empty()) {
+    const absl::Time start = absl::Now();
+    committed = store_->Commit(batch);
+    metrics_->ObserveCommit(absl::Now() - start);
+  }
+  absl::Status usable = absl::OkStatus();
+  if (committed.ok()) {
+    Publish(batch, changed);
+  } else {
+    metrics_->AddCommitFailure();
+    log::Error("changes could not be stored; they are taken back",
+               {{"error", std::string(committed.message())}});
+    usable = LoadState();
+    committed = net::WithReason(
+        absl::UnavailableError(absl::StrCat("the change could not be stored (",
+                                            std::string(committed.message()), "); try again")),
+        "STORE_FAILED");
+  }
+  for (const Answer& answer : std::exchange(answers_, {})) {
+    answer(committed);
+  }
+  PushDesired(now);
+  return usable;
+}
+
+void Core::Publish(const store::WriteBatch& batch,
+                   const std::map<std::string, std::shared_ptr<JobRecord>>& changed) {
+  for (const auto& [uid, rows] : batch.telemetry) {
+    hub_->PublishMetrics(uid, rows.metrics);
+    hub_->PublishLogs(uid, rows.logs);
+    metrics_->AddMetricPoints(static_cast<int64_t>(rows.metrics.size()));
+    metrics_->AddLogLines(static_cast<int64_t>(rows.logs.size()));
+  }
+  for (const auto& [uid, job] : changed) {
+    if (!jobs_.contains(uid)) {
+      continue;
+    }
+    hub_->PublishJob(*job);
+    const auto watches = watches_.find(uid);
+    if (watches != watches_.end()) {
+      for (const auto& [id, watch] : watches->second) {
+        watch(job);
+      }
+    }
+    if (!job->attempts.empty()) {
+      stale_workers_.insert(job->attempts.back().workers.begin(),
+                            job->attempts.back().workers.end());
+    }
+  }
+  for (const std::string& uid : batch.deleted_jobs) {
+    hub_->PublishDeleted(uid);
+    const auto watches = watches_.find(uid);
+    if (watches != watches_.end()) {
+      for (const auto& [id, watch] : watches->second) {
+        watch(nullptr);
+      }
+    }
+  }
+  if (!changed.empty()) {
+    UpdateGauges();
+  }
+}
+
+void Core::UpdateGauges() {
+  std::map<JobState, int64_t> jobs;
+  for (const auto& [uid, job] : jobs_) {
+    ++jobs[job->state];
+  }
+  metrics_->SetJobs(jobs);
+  std::map<cluster::WorkerState, int64_t> workers;
+  for (const auto& [name, worker] : workers_) {
+    ++workers[worker.record.state];
+  }
+  metrics_->SetWorkers(workers);
+}
+
+int64_t Core::Watch(const std::string& job_uid, JobWatch watch) {
+  const int64_t watcher = next_number_++;
+  watches_[job_uid].emplace(watcher, std::move(watch));
+  return watcher;
+}
+
+void Core::Unwatch(const std::string& job_uid, int64_t watcher) {
+  const auto watches = watches_.find(job_uid);
+  if (watches != watches_.end()) {
+    watches->second.erase(watcher);
+    if (watches->second.empty()) {
+      watches_.erase(watches);
+    }
+  }
+}
+
+void Core::Tick(absl::Time now) {
+  for (auto& [name, worker] : workers_) {
+    Judge(worker, now);
+    stale_workers_.insert(name);
+  }
+  TickChecks(now);
+  const std::set<std::string> unfinished = unfinished_;
+  for (const std::string& uid : unfinished) {
+    Reconcile(uid, now);
+  }
+  UpdateGauges();
+  must_schedule_ = true;
+}
+
+}  // namespace g2ll::coordinator

@@ -1,0 +1,268 @@
+#ifndef SERVER_COORDINATOR_CORE_H_
+#define SERVER_COORDINATOR_CORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/cluster/records.h"
+#include "server/cluster/worker_records.h"
+#include "server/coordinator/gang.h"
+#include "server/coordinator/options.h"
+#include "server/metrics/server_metrics.h"
+#include "server/store/job_store.h"
+#include "server/telemetry/hub.h"
+
+namespace g2ll::coordinator {
+
+// A job as it stands after a commit. Never changes.
+using JobPtr = std::shared_ptr<const cluster::JobRecord>;
+
+// What CreateJob is asked for. `job` holds what the request and its spec say;
+// uid, dependencies, state and times are filled in by the core.
+struct CreateJobCommand {
+  cluster::JobRecord job;
+  // Short names from `dependsOn`, in order.
+  std::vector<std::string> depends_on;
+  std::string request_id;
+  // Digest of everything that was asked for.
+  std::string fingerprint;
+  bool validate_only = false;
+};
+
+// Which jobs ListJobs returns.
+struct ListJobsQuery {
+  std::string project;
+  int32_t page_size = 100;
+  // Only jobs created before (time, uid); nothing for the first page.
+  std::optional<std::pair<absl::Time, std::string>> before;
+  std::optional<cluster::JobState> state;
+  std::map<std::string, std::string> labels;
+};
+
+// One page, newest first.
+struct JobPage {
+  std::vector<JobPtr> jobs;
+  bool has_more = false;
+};
+
+// What a worker asks to be made a checkpoint. The directory has been verified.
+struct CommitCheckpointCommand {
+  std::string worker;
+  std::string incarnation;
+  cluster::CheckpointRecord checkpoint;
+};
+
+// The coordinator's end of a worker's stream. Called on the coordinator's thread;
+// MUST return at once.
+class WorkerSession {
+ public:
+  virtual ~WorkerSession() = default;
+  // The newest desired state replaces one that is not sent yet.
+  virtual void Push(const cluster::DesiredWorker& desired) = 0;
+  // Ends the stream.
+  virtual void Close(absl::Status status) = 0;
+};
+
+// All state of the control plane and every rule that changes it. Used by one
+// thread; time enters as an argument. A command changes memory and a batch of
+// writes; Flush makes the batch durable and only then lets answers, watchers and
+// workers see it. Collaborators outlive the core.
+class Core {
+ public:
+  using Answer = std::function<void(const absl::Status& committed)>;
+  using JobAnswer = std::function<void(absl::StatusOr<JobPtr>)>;
+  using JobWatch = std::function<void(const JobPtr& job)>;
+
+  Core(CoreOptions options, store::JobStore* store, telemetry::TelemetryHub* hub,
+       metrics::ServerMetrics* metrics);
+
+  // Loads the store and begins a new term.
+  absl::Status Start(absl::Time now);
+
+  // Jobs. Errors carry the reasons that job.proto names.
+  void CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now);
+  absl::StatusOr<JobPtr> GetJob(const std::string& full_name) const;
+  JobPage ListJobs(const ListJobsQuery& query) const;
+  absl::StatusOr<JobPtr> CancelJob(const std::string& full_name, const std::string& reason,
+                                   absl::Time now);
+  absl::Status DeleteJob(const std::string& full_name);
+  // `watch` gets the job after every commit that changes it (null: deleted) until
+  // Unwatch. MUST return at once and never call back.
+  int64_t Watch(const std::string& job_uid, JobWatch watch);
+  void Unwatch(const std::string& job_uid, int64_t watcher);
+
+  // Checkpoints, newest first.
+  absl::StatusOr<std::vector<cluster::CheckpointRecord>> ListCheckpoints(
+      const std::string& full_name) const;
+  absl::StatusOr<cluster::CheckpointRecord> GetCheckpoint(const std::string& id) const;
+  // Whether the command may be committed now; nothing changes. An existing
+  // checkpoint for the same directory is returned.
+  absl::StatusOr<std::optional<cluster::CheckpointRecord>> CheckCommit(
+      const CommitCheckpointCommand& command) const;
+  absl::StatusOr<cluster::CheckpointRecord> CommitCheckpoint(CommitCheckpointCommand command,
+                                                             absl::Time now);
+
+  // Workers. Returns the number of the session or an error for a bad worker.
+  absl::StatusOr<int64_t> OpenSession(const cluster::WorkerReport& report,
+                                      std::shared_ptr<WorkerSession> session, absl::Time now);
+  void ReportWorker(cluster::WorkerReport report, int64_t session_id, absl::Time now);
+  void CloseSession(const std::string& worker, int64_t session_id);
+  std::vector<cluster::WorkerRecord> ListWorkers() const;
+  // Full name of a job; empty if there is none.
+  std::string NameOf(const std::string& job_uid) const;
+  // Ends all sessions and in-flight creations; nothing is stored.
+  void CloseAll(const absl::Status& status);
+
+  // Stores what is new of a batch. Returns the number up to which the reporter's
+  // items are stored (once committed) or will never be.
+  int64_t PushTelemetry(const cluster::TelemetryBatch& batch, absl::Time now);
+
+  // Leases, limits, data checks and scheduling. Called about once a second.
+  void Tick(absl::Time now);
+
+  // Runs after the next commit, with its result.
+  void AfterCommit(Answer answer) { answers_.push_back(std::move(answer)); }
+  // Schedules, commits, publishes and answers. Error: the commit failed and the
+  // stored state could not be read back; the process must end.
+  absl::Status Flush(absl::Time now);
+
+  int64_t term() const { return term_; }
+
+ private:
+  struct Worker {
+    cluster::WorkerRecord record;
+    std::shared_ptr<WorkerSession> session;
+    int64_t session_id = 0;
+    // It has spoken since this coordinator started.
+    bool reported = false;
+    // Silence counts from here.
+    absl::Time heard = absl::InfinitePast();
+    // Attempts that it has reported at some time.
+    std::set<std::pair<std::string, int64_t>> seen;
+    cluster::DesiredWorker pushed;
+    absl::Time push_time = absl::InfinitePast();
+  };
+  struct Creation {
+    CreateJobCommand command;
+    JobAnswer answer;
+  };
+  // A question to one worker about a data source.
+  struct Check {
+    cluster::DataCheck check;
+    std::string worker;
+    absl::Time deadline;
+    // Exactly one of the two: a job that is being created, or a stored one.
+    std::optional<Creation> creation;
+    std::string job_uid;
+  };
+
+  // core.cc
+  absl::Status LoadState();
+  void AdoptWorkers(absl::Time now);
+  // The job's record for changing; published by the next commit.
+  cluster::JobRecord& Edit(const std::string& job_uid);
+  JobPtr Find(const std::string& job_uid) const;
+  void AddEvent(const std::string& job_uid, const std::string& actor, const std::string& type,
+                const std::string& message, absl::Time now);
+  // Moves a job and records it. A move that is not allowed changes nothing.
+  absl::Status Move(cluster::JobRecord& job, cluster::JobEvent event, cluster::StateReason reason,
+                    const std::string& actor, absl::Time now);
+  void Publish(const store::WriteBatch& batch,
+               const std::map<std::string, std::shared_ptr<cluster::JobRecord>>& changed);
+  void UpdateGauges();
+
+  // core_jobs.cc
+  absl::StatusOr<JobPtr> Lookup(const std::string& full_name) const;
+  // The job that an equal earlier request made, or nothing.
+  absl::StatusOr<std::optional<JobPtr>> FindEarlier(const CreateJobCommand& command) const;
+  absl::Status ResolveDependencies(CreateJobCommand* command) const;
+  absl::Status CheckQueue(const std::string& project) const;
+  void FinishCreation(Creation creation, const cluster::DataCheckResult* result, absl::Time now);
+  JobPtr StoreJob(CreateJobCommand command, bool data_checked, absl::Time now);
+  void AnswerJob(const JobAnswer& answer, absl::StatusOr<JobPtr> result);
+
+  // core_checks.cc
+  std::string ChooseCheckWorker() const;
+  std::string StartCheck(const cluster::JobRecord& job, const std::string& worker,
+                         absl::Time deadline);
+  void TakeCheckResult(const std::string& worker, const cluster::DataCheckResult& result,
+                       absl::Time now);
+  void TickChecks(absl::Time now);
+
+  // core_workers.cc
+  void Judge(Worker& worker, absl::Time now);
+  void SetWorkerState(Worker& worker, cluster::WorkerState state, std::string message);
+  int32_t FreeSlots(const std::string& name, const Worker& worker) const;
+  cluster::DesiredWorker DesiredOf(const std::string& name) const;
+  void PushDesired(absl::Time now);
+
+  // core_attempts.cc
+  void Reconcile(const std::string& job_uid, absl::Time now);
+  std::vector<GangMember> ViewGang(const cluster::JobRecord& job,
+                                   const cluster::AttemptRecord& attempt) const;
+  void Advance(const std::string& job_uid, const GangVerdict& verdict, absl::Time now);
+  void Break(const std::string& job_uid, const cluster::FailureRecord& failure, absl::Time now);
+  void FinishAttempt(const std::string& job_uid, const GangVerdict& verdict, absl::Time now);
+  void Succeed(cluster::JobRecord& job, const GangVerdict& verdict, absl::Time now);
+  void RetryOrFail(cluster::JobRecord& job, absl::Time now);
+
+  // core_schedule.cc
+  void Schedule(absl::Time now);
+  // Fails a pending job whose dependency cannot succeed any more.
+  bool FailedByDependency(const std::string& job_uid, absl::Time now);
+  scheduler::PendingJob PendingView(const cluster::JobRecord& job) const;
+  void Place(const scheduler::StartGang& gang, absl::Time now);
+  // Directory and lineage of the job's `from`. Errors: FailedPrecondition.
+  absl::StatusOr<std::string> ResolveSource(cluster::JobRecord& job) const;
+  const cluster::CheckpointRecord* ResultOf(const std::string& job_uid) const;
+  void RecordRollback(cluster::JobRecord& job, const cluster::AttemptRecord& attempt,
+                      absl::Time now);
+
+  const CoreOptions options_;
+  store::JobStore* const store_;
+  telemetry::TelemetryHub* const hub_;
+  metrics::ServerMetrics* const metrics_;
+
+  // Durable state.
+  int64_t term_ = 0;
+  std::map<std::string, std::shared_ptr<cluster::JobRecord>> jobs_;
+  std::map<std::string, cluster::CheckpointRecord> checkpoints_;
+  std::map<std::string, cluster::RequestRecord> requests_;
+  std::map<cluster::CursorKey, int64_t> cursors_;
+
+  // Derived from it.
+  std::map<std::string, std::string> uid_by_name_;
+  // Newest last.
+  std::set<std::pair<absl::Time, std::string>> by_time_;
+  std::set<std::string> unfinished_;
+  // Checkpoint ids of a job by step.
+  std::map<std::string, std::map<int64_t, std::string>> checkpoints_of_;
+
+  // Of this process.
+  std::map<std::string, Worker> workers_;
+  std::map<std::string, Check> checks_;
+  std::map<std::string, std::map<int64_t, JobWatch>> watches_;
+  int64_t next_number_ = 1;
+  absl::Time recovery_end_ = absl::InfinitePast();
+
+  // Of the batch that the next commit writes.
+  store::WriteBatch batch_;
+  std::map<std::string, std::shared_ptr<cluster::JobRecord>> edited_;
+  std::vector<Answer> answers_;
+  std::set<std::string> stale_workers_;
+  bool must_schedule_ = false;
+};
+
+}  // namespace g2ll::coordinator
+
+#endif  // SERVER_COORDINATOR_CORE_H_

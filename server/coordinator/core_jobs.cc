@@ -1,0 +1,320 @@
+// Commands of users: create, read, cancel and delete jobs.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/common/grpc_status.h"
+#include "proto/common/status_macros.h"
+#include "server/coordinator/core.h"
+#include "server/storage/sha256.h"
+
+namespace g2ll::coordinator {
+namespace {
+
+using cluster::JobEvent;
+using cluster::JobRecord;
+using cluster::JobState;
+using cluster::StateReason;
+
+constexpr char kJobPrefix[] = "job/";
+constexpr char kCheckpointPrefix[] = "checkpoint/";
+
+absl::Status NotFound(const std::string& full_name) {
+  return net::WithReason(absl::NotFoundError(absl::StrCat(full_name, " does not exist")),
+                         "JOB_NOT_FOUND", {{"job", full_name}});
+}
+
+absl::Status SourceNotFound(const std::string& what) {
+  return net::WithReason(absl::FailedPreconditionError(what), "SOURCE_NOT_FOUND");
+}
+
+// Version 4 UUID.
+std::string NewUid() {
+  std::string hex = storage::RandomHex(16);
+  hex[12] = '4';
+  hex[16] = "89ab"[hex[16] % 4];
+  return absl::StrCat(hex.substr(0, 8), "-", hex.substr(8, 4), "-", hex.substr(12, 4), "-",
+                      hex.substr(16, 4), "-", hex.substr(20));
+}
+
+bool HasLabels(const JobRecord& job, const std::map<std::string, std::string>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
+    const auto found = job.labels.find(label.first);
+    return found != job.labels.end() && found->second == label.second;
+  });
+}
+
+}  // namespace
+
+absl::StatusOr<JobPtr> Core::Lookup(const std::string& full_name) const {
+  const auto uid = uid_by_name_.find(full_name);
+  if (uid == uid_by_name_.end()) {
+    return NotFound(full_name);
+  }
+  return Find(uid->second);
+}
+
+absl::StatusOr<JobPtr> Core::GetJob(const std::string& full_name) const {
+  return Lookup(full_name);
+}
+
+JobPage Core::ListJobs(const ListJobsQuery& query) const {
+  JobPage page;
+  auto position =
+      query.before.has_value() ? by_time_.lower_bound(*query.before) : by_time_.end();
+  while (position != by_time_.begin()) {
+    --position;
+    JobPtr job = Find(position->second);
+    if (job->project != query.project ||
+        (query.state.has_value() && job->state != *query.state) ||
+        !HasLabels(*job, query.labels)) {
+      continue;
+    }
+    if (page.jobs.size() == static_cast<size_t>(query.page_size)) {
+      page.has_more = true;
+      break;
+    }
+    page.jobs.push_back(std::move(job));
+  }
+  return page;
+}
+
+void Core::AnswerJob(const JobAnswer& answer, absl::StatusOr<JobPtr> result) {
+  AfterCommit([answer, result = std::move(result)](const absl::Status& committed) {
+    answer(committed.ok() ? result : committed);
+  });
+}
+
+absl::StatusOr<std::optional<JobPtr>> Core::FindEarlier(const CreateJobCommand& command) const {
+  const auto request = requests_.find(command.request_id);
+  if (!command.request_id.empty() && request != requests_.end()) {
+    if (request->second.fingerprint != command.fingerprint) {
+      return net::WithReason(absl::InvalidArgumentError(
+                                 absl::StrCat("request_id ", command.request_id,
+                                              " was used for another request: choose a new one")),
+                             "REQUEST_ID_REUSED");
+    }
+    JobPtr job = Find(request->second.job_uid);
+    if (job == nullptr) {
+      return net::WithReason(absl::FailedPreconditionError(
+                                 absl::StrCat("the job of request_id ", command.request_id,
+                                              " has been deleted: use a new request_id to create "
+                                              "it again")),
+                             "JOB_DELETED");
+    }
+    return std::optional<JobPtr>(std::move(job));
+  }
+  const absl::StatusOr<JobPtr> taken = Lookup(command.job.FullName());
+  if (!taken.ok()) {
+    return std::optional<JobPtr>();
+  }
+  if (*(*taken)->spec == *command.job.spec && (*taken)->labels == command.job.labels) {
+    return std::optional<JobPtr>(*taken);
+  }
+  return net::WithReason(
+      absl::AlreadyExistsError(absl::StrCat(
+          command.job.FullName(), " exists with another spec: choose another name, or delete that "
+          "job when it has ended")),
+      "NAME_TAKEN", {{"job", command.job.FullName()}});
+}
+
+absl::Status Core::ResolveDependencies(CreateJobCommand* command) const {
+  JobRecord& job = command->job;
+  std::vector<std::string> names = command->depends_on;
+  if (job.source.starts_with(kJobPrefix)) {
+    names.push_back(job.source.substr(sizeof(kJobPrefix) - 1));
+  } else if (job.source.starts_with(kCheckpointPrefix) &&
+             !checkpoints_.contains(job.source.substr(sizeof(kCheckpointPrefix) - 1))) {
+    return SourceNotFound(absl::StrCat("from: ", job.source, " names no checkpoint"));
+  }
+  job.dependencies.clear();
+  for (const std::string& name : names) {
+    const std::string full_name = absl::StrCat("projects/", job.project, "/jobs/", name);
+    const absl::StatusOr<JobPtr> parent = Lookup(full_name);
+    if (!parent.ok()) {
+      return SourceNotFound(absl::StrCat("job ", name, " that this job needs does not exist in "
+                                         "project ", job.project, ": submit it first"));
+    }
+    const JobState state = (*parent)->state;
+    if (state == JobState::kFailed || state == JobState::kCancelled) {
+      return net::WithReason(absl::FailedPreconditionError(absl::StrCat(
+                                 "job ", name, " that this job needs is ",
+                                 std::string(cluster::Name(state)))),
+                             "SOURCE_ENDED",
+                             {{"job", full_name}, {"state", std::string(cluster::Name(state))}});
+    }
+    const bool known = std::any_of(
+        job.dependencies.begin(), job.dependencies.end(),
+        [&](const cluster::Dependency& dependency) { return dependency.name == name; });
+    if (!known) {
+      job.dependencies.push_back({name, (*parent)->uid});
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Core::CheckQueue(const std::string& project) const {
+  const auto waiting = std::count_if(
+      unfinished_.begin(), unfinished_.end(), [&](const std::string& uid) {
+        const JobPtr job = Find(uid);
+        return job->project == project && job->state == JobState::kPending;
+      });
+  if (waiting >= options_.max_pending_jobs) {
+    return net::WithReason(absl::ResourceExhaustedError(absl::StrCat(
+                               "project ", project, " has ", waiting, " waiting jobs, the limit is ",
+                               options_.max_pending_jobs)),
+                           "QUEUE_FULL");
+  }
+  return absl::OkStatus();
+}
+
+void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now) {
+  const absl::StatusOr<std::optional<JobPtr>> earlier = FindEarlier(command);
+  if (!earlier.ok()) {
+    return AnswerJob(answer, earlier.status());
+  }
+  if (earlier->has_value()) {
+    return AnswerJob(answer, **earlier);
+  }
+  if (const absl::Status status = ResolveDependencies(&command); !status.ok()) {
+    return AnswerJob(answer, status);
+  }
+  if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
+    return AnswerJob(answer, status);
+  }
+  Creation creation{std::move(command), std::move(answer)};
+  const std::string worker = ChooseCheckWorker();
+  if (worker.empty()) {
+    return FinishCreation(std::move(creation), nullptr, now);
+  }
+  const std::string id =
+      StartCheck(creation.command.job, worker, now + options_.create_check_timeout);
+  checks_.at(id).creation = std::move(creation);
+}
+
+// `result` is what a worker found, or null if none has looked in time.
+void Core::FinishCreation(Creation creation, const cluster::DataCheckResult* result,
+                          absl::Time now) {
+  CreateJobCommand& command = creation.command;
+  // While the check ran an equal request may have been stored, or a job that this
+  // one needs may have ended.
+  const absl::StatusOr<std::optional<JobPtr>> earlier = FindEarlier(command);
+  if (!earlier.ok()) {
+    return AnswerJob(creation.answer, earlier.status());
+  }
+  if (earlier->has_value()) {
+    return AnswerJob(creation.answer, **earlier);
+  }
+  if (const absl::Status status = ResolveDependencies(&command); !status.ok()) {
+    return AnswerJob(creation.answer, status);
+  }
+  if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
+    return AnswerJob(creation.answer, status);
+  }
+  if (result != nullptr && !result->ok) {
+    return AnswerJob(creation.answer,
+                     net::WithReason(absl::FailedPreconditionError(absl::StrCat(
+                                         "spec.data.source: ", result->message)),
+                                     "DATASET_NOT_FOUND",
+                                     {{"source", command.job.data_source}}));
+  }
+  const JobAnswer answer = std::move(creation.answer);
+  AnswerJob(answer, StoreJob(std::move(command), result != nullptr, now));
+}
+
+JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time now) {
+  auto job = std::make_shared<JobRecord>(std::move(command.job));
+  job->state = JobState::kPending;
+  job->data_checked = data_checked;
+  job->create_time = now;
+  job->revision = 1;
+  job->reason = data_checked ? StateReason{"QUEUED", "stored; the next cycle looks for places"}
+                             : StateReason{"DATA_NOT_CHECKED",
+                                           "no worker has looked at data.source yet"};
+  if (command.validate_only) {
+    return job;
+  }
+  job->uid = NewUid();
+  if (!command.request_id.empty()) {
+    cluster::RequestRecord request{command.request_id, command.fingerprint, job->uid, now};
+    batch_.requests.push_back(request);
+    requests_[request.request_id] = std::move(request);
+  }
+  jobs_[job->uid] = job;
+  edited_[job->uid] = job;
+  uid_by_name_[job->FullName()] = job->uid;
+  by_time_.emplace(job->create_time, job->uid);
+  unfinished_.insert(job->uid);
+  AddEvent(job->uid, "user", "CREATED", "stored", now);
+  must_schedule_ = true;
+  return job;
+}
+
+absl::StatusOr<JobPtr> Core::CancelJob(const std::string& full_name, const std::string& reason,
+                                       absl::Time now) {
+  G2LL_ASSIGN_OR_RETURN(const JobPtr found, Lookup(full_name));
+  if (found->state == JobState::kCancelling || found->state == JobState::kCancelled) {
+    return found;
+  }
+  if (cluster::IsTerminal(found->state)) {
+    const std::string state(cluster::Name(found->state));
+    return net::WithReason(
+        absl::FailedPreconditionError(absl::StrCat(full_name, " has ended already: ", state)),
+        "ALREADY_TERMINAL", {{"state", state}});
+  }
+  JobRecord& job = Edit(found->uid);
+  const StateReason why{"CANCELLED_BY_USER",
+                        reason.empty() ? "cancelled by a user"
+                                       : absl::StrCat("cancelled by a user: ", reason)};
+  G2LL_RETURN_IF_ERROR(Move(job, JobEvent::kCancelAsked, why, "user", now));
+  cluster::AttemptRecord* attempt = job.LiveAttempt();
+  if (attempt == nullptr) {
+    G2LL_RETURN_IF_ERROR(Move(job, JobEvent::kStopped, why, "coordinator", now));
+  } else {
+    attempt->state = cluster::AttemptState::kStopping;
+    attempt->state_time = now;
+    Reconcile(job.uid, now);
+  }
+  return Find(found->uid);
+}
+
+absl::Status Core::DeleteJob(const std::string& full_name) {
+  G2LL_ASSIGN_OR_RETURN(const JobPtr job, Lookup(full_name));
+  if (!cluster::IsTerminal(job->state)) {
+    const std::string state(cluster::Name(job->state));
+    return net::WithReason(
+        absl::FailedPreconditionError(absl::StrCat(
+            full_name, " is ", state, ": only ended jobs can be deleted; cancel it first")),
+        "NOT_TERMINAL", {{"state", state}});
+  }
+  for (const std::string& uid : unfinished_) {
+    const JobPtr child = Find(uid);
+    for (const cluster::Dependency& dependency : child->dependencies) {
+      if (dependency.uid == job->uid) {
+        return net::WithReason(
+            absl::FailedPreconditionError(absl::StrCat(
+                full_name, " is needed by ", child->FullName(), ", which has not ended")),
+            "HAS_DEPENDENTS", {{"job", child->FullName()}});
+      }
+    }
+  }
+  const std::string uid = job->uid;
+  uid_by_name_.erase(full_name);
+  by_time_.erase({job->create_time, uid});
+  jobs_.erase(uid);
+  for (const auto& [step, id] : checkpoints_of_[uid]) {
+    checkpoints_.erase(id);
+  }
+  checkpoints_of_.erase(uid);
+  cursors_.erase(cursors_.lower_bound({uid, INT64_MIN, INT32_MIN}),
+                 cursors_.upper_bound({uid, INT64_MAX, INT32_MAX}));
+  // Rows of this batch that name the job would come back after it is gone.
+  batch_.telemetry.erase(uid);
+  std::erase_if(batch_.cursors, [&](const auto& cursor) { return cursor.first.job_uid == uid; });
+  std::erase_if(batch_.events, [&](const auto& event) { return event.job_uid == uid; });
+  std::erase_if(batch_.checkpoints, [&](const auto& entry) { return entry.job_uid == uid; });
+  batch_.deleted_jobs.push_back(uid);
+  return absl::OkStatus();
+}
+
+}  // namespace g2ll::coordinator

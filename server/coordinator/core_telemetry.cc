@@ -1,0 +1,192 @@
+// What trainers report for keeps: points, lines and checkpoints.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/common/grpc_status.h"
+#include "proto/common/log.h"
+#include "proto/common/status_macros.h"
+#include "server/coordinator/core.h"
+#include "server/storage/storage_root.h"
+
+namespace g2ll::coordinator {
+namespace {
+
+using cluster::AttemptRecord;
+using cluster::CheckpointRecord;
+using cluster::JobRecord;
+using cluster::LogRecord;
+using cluster::MetricRecord;
+
+constexpr char kValidationDice[] = "val/dice";
+
+const AttemptRecord* FindAttempt(const JobRecord& job, int64_t epoch) {
+  const auto found =
+      std::find_if(job.attempts.begin(), job.attempts.end(),
+                   [&](const AttemptRecord& attempt) { return attempt.epoch == epoch; });
+  return found == job.attempts.end() ? nullptr : &*found;
+}
+
+void NoteMetric(JobRecord& job, const MetricRecord& point) {
+  job.metrics[point.name] = point.value;
+  job.last_metric_step = std::max(job.last_metric_step, point.step);
+  if (point.name == kValidationDice && std::isfinite(point.value) &&
+      (!job.best_metric.has_value() || point.value > job.best_metric->value)) {
+    job.best_metric = cluster::BestMetric{point.name, point.value, point.step};
+  }
+}
+
+}  // namespace
+
+int64_t Core::PushTelemetry(const cluster::TelemetryBatch& batch, absl::Time now) {
+  const int64_t last = batch.items.empty() ? 0 : batch.items.back().local_seq;
+  const JobPtr found = Find(batch.key.job_uid);
+  const AttemptRecord* attempt =
+      found == nullptr ? nullptr : FindAttempt(*found, batch.key.epoch);
+  if (attempt == nullptr) {
+    return last;  // The job was deleted: it will never be stored.
+  }
+  const auto cursor = cursors_.find(batch.key);
+  int64_t stored = cursor == cursors_.end() ? 0 : cursor->second;
+  const int64_t before = stored;
+  const int32_t number = attempt->number;
+  JobRecord* job = nullptr;
+  store::TelemetryRows* rows = nullptr;
+  for (const cluster::TelemetryItem& item : batch.items) {
+    if (item.local_seq != stored + 1) {
+      continue;  // Stored before, or behind a gap that the agent will fill again.
+    }
+    if (job == nullptr) {
+      job = &Edit(batch.key.job_uid);
+      rows = &batch_.telemetry[batch.key.job_uid];
+    }
+    ++stored;
+    if (const auto* point = std::get_if<MetricRecord>(&item.value)) {
+      MetricRecord& row = rows->metrics.emplace_back(*point);
+      row.seq = ++job->last_metric_seq;
+      row.attempt = number;
+      NoteMetric(*job, row);
+    } else {
+      LogRecord& row = rows->logs.emplace_back(std::get<LogRecord>(item.value));
+      row.seq = ++job->last_log_seq;
+      row.attempt = number;
+      row.rank = batch.key.rank;
+    }
+  }
+  if (stored > before) {
+    cursors_[batch.key] = stored;
+    batch_.cursors[batch.key] = stored;
+  } else if (last > stored) {
+    log::Warning("telemetry has a gap", {{"job", found->FullName()},
+                                         {"rank", batch.key.rank},
+                                         {"stored", stored},
+                                         {"given", batch.items.front().local_seq},
+                                         {"time", absl::FormatTime(now)}});
+  }
+  return stored;
+}
+
+absl::StatusOr<std::vector<CheckpointRecord>> Core::ListCheckpoints(
+    const std::string& full_name) const {
+  G2LL_ASSIGN_OR_RETURN(const JobPtr job, Lookup(full_name));
+  std::vector<CheckpointRecord> checkpoints;
+  const auto of_job = checkpoints_of_.find(job->uid);
+  if (of_job != checkpoints_of_.end()) {
+    for (auto entry = of_job->second.rbegin(); entry != of_job->second.rend(); ++entry) {
+      checkpoints.push_back(checkpoints_.at(entry->second));
+    }
+  }
+  return checkpoints;
+}
+
+absl::StatusOr<CheckpointRecord> Core::GetCheckpoint(const std::string& id) const {
+  const auto found = checkpoints_.find(id);
+  if (found == checkpoints_.end()) {
+    return net::WithReason(
+        absl::NotFoundError(absl::StrCat("checkpoint ", id, " does not exist")),
+        "CHECKPOINT_NOT_FOUND", {{"checkpoint", id}});
+  }
+  return found->second;
+}
+
+absl::StatusOr<std::optional<CheckpointRecord>> Core::CheckCommit(
+    const CommitCheckpointCommand& command) const {
+  const CheckpointRecord& wanted = command.checkpoint;
+  const JobPtr job = Find(wanted.job_uid);
+  const auto stale = [&](const std::string& why) {
+    metrics_->AddFencedWrite();
+    return net::WithReason(
+        absl::AbortedError(absl::StrCat("epoch ", wanted.epoch, " may not commit: ", why)),
+        "STALE_EPOCH");
+  };
+  if (job == nullptr) {
+    return stale("the job does not exist");
+  }
+  const auto of_job = checkpoints_of_.find(wanted.job_uid);
+  if (of_job != checkpoints_of_.end()) {
+    const auto same = of_job->second.find(wanted.step);
+    if (same != of_job->second.end() && checkpoints_.at(same->second).path == wanted.path) {
+      return std::optional<CheckpointRecord>(checkpoints_.at(same->second));
+    }
+  }
+  const AttemptRecord* attempt = job->LiveAttempt();
+  if (attempt == nullptr) {
+    return stale("the attempt has ended");
+  }
+  if (attempt->epoch != wanted.epoch) {
+    return stale(absl::StrCat("the job is at epoch ", attempt->epoch));
+  }
+  const auto worker = workers_.find(command.worker);
+  if (worker != workers_.end() && worker->second.reported &&
+      worker->second.record.report.incarnation != command.incarnation) {
+    return stale(absl::StrCat("worker ", command.worker, " has been started again"));
+  }
+  const std::string folder =
+      absl::StrCat("checkpoints/", wanted.job_uid, "/e", wanted.epoch);
+  if (!storage::IsInside(wanted.path, folder)) {
+    return net::WithReason(absl::InvalidArgumentError(absl::StrCat(
+                               "path: '", wanted.path, "' does not lie below ", folder, "/")),
+                           "INVALID_CHECKPOINT");
+  }
+  if (wanted.step <= job->latest_checkpoint_step) {
+    return net::WithReason(
+        absl::FailedPreconditionError(absl::StrCat("step ", wanted.step,
+                                                   " is not above the last one, ",
+                                                   job->latest_checkpoint_step)),
+        "NOT_MONOTONIC");
+  }
+  return std::optional<CheckpointRecord>();
+}
+
+absl::StatusOr<CheckpointRecord> Core::CommitCheckpoint(CommitCheckpointCommand command,
+                                                        absl::Time now) {
+  G2LL_ASSIGN_OR_RETURN(const std::optional<CheckpointRecord> existing, CheckCommit(command));
+  if (existing.has_value()) {
+    return *existing;
+  }
+  JobRecord& job = Edit(command.checkpoint.job_uid);
+  CheckpointRecord checkpoint = std::move(command.checkpoint);
+  checkpoint.id = absl::StrCat(job.name, "-", job.uid.substr(0, 8), "-", checkpoint.step);
+  checkpoint.job = job.FullName();
+  checkpoint.create_time = now;
+  std::map<int64_t, std::string>& of_job = checkpoints_of_[job.uid];
+  if (checkpoint.best) {
+    for (const auto& [step, id] : of_job) {
+      CheckpointRecord& older = checkpoints_.at(id);
+      if (std::exchange(older.best, false)) {
+        batch_.checkpoints.push_back(older);
+      }
+    }
+  }
+  of_job[checkpoint.step] = checkpoint.id;
+  checkpoints_[checkpoint.id] = checkpoint;
+  batch_.checkpoints.push_back(checkpoint);
+  job.latest_checkpoint = checkpoint.id;
+  job.latest_checkpoint_step = checkpoint.step;
+  AddEvent(job.uid, absl::StrCat("worker/", command.worker), "CHECKPOINT_COMMITTED",
+           absl::StrCat(checkpoint.id, " at step ", checkpoint.step), now);
+  return checkpoint;
+}
+
+}  // namespace g2ll::coordinator

@@ -1,0 +1,280 @@
+// Workers: sessions, leases and the state that each should have.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "proto/common/grpc_status.h"
+#include "proto/common/log.h"
+#include "proto/common/status_macros.h"
+#include "server/coordinator/core.h"
+
+namespace g2ll::coordinator {
+namespace {
+
+using cluster::AttemptPhase;
+using cluster::AttemptRecord;
+using cluster::AttemptState;
+using cluster::DesiredAttempt;
+using cluster::WorkerReport;
+using cluster::WorkerState;
+
+constexpr int32_t kMostSlots = 1024;
+
+absl::Status CheckWorker(const WorkerReport& report) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+  };
+  std::string fault;
+  if (report.worker.empty() || report.worker.size() > 63 ||
+      !std::all_of(report.worker.begin(), report.worker.end(), allowed)) {
+    fault = "worker: a name of 1 to 63 characters of a-z, 0-9, '.' and '-' is needed";
+  } else if (report.incarnation.empty() || report.incarnation.size() > 128) {
+    fault = "incarnation: 1 to 128 characters are needed";
+  } else if (report.inventory.slots < 1 || report.inventory.slots > kMostSlots) {
+    fault = absl::StrCat("inventory.slots: ", report.inventory.slots,
+                         " is not allowed, 1 to ", kMostSlots, " are");
+  }
+  if (fault.empty()) {
+    return absl::OkStatus();
+  }
+  return net::WithReason(absl::InvalidArgumentError(fault), "INVALID_WORKER");
+}
+
+AttemptPhase WantedPhase(AttemptState state) {
+  switch (state) {
+    case AttemptState::kPreparing:
+      return AttemptPhase::kPrepare;
+    case AttemptState::kRendezvous:
+    case AttemptState::kRunning:
+      return AttemptPhase::kRun;
+    case AttemptState::kStopping:
+    case AttemptState::kEnded:
+      return AttemptPhase::kStop;
+  }
+  return AttemptPhase::kStop;
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> Core::OpenSession(const WorkerReport& report,
+                                          std::shared_ptr<WorkerSession> session, absl::Time now) {
+  G2LL_RETURN_IF_ERROR(CheckWorker(report));
+  Worker& worker = workers_[report.worker];
+  if (worker.session != nullptr) {
+    worker.session->Close(net::WithReason(
+        absl::AbortedError(absl::StrCat("worker ", report.worker, " has opened a newer session")),
+        "SUPERSEDED"));
+  }
+  worker.session = std::move(session);
+  worker.session_id = next_number_++;
+  // A new session has seen nothing yet.
+  worker.pushed = {};
+  worker.push_time = absl::InfinitePast();
+  log::Info("worker connected", {{"worker", report.worker},
+                                 {"incarnation", report.incarnation},
+                                 {"slots", report.inventory.slots},
+                                 {"device", cluster::Name(report.inventory.device)}});
+  const int64_t session_id = worker.session_id;
+  ReportWorker(report, session_id, now);
+  return session_id;
+}
+
+void Core::ReportWorker(WorkerReport report, int64_t session_id, absl::Time now) {
+  const std::string name = report.worker;
+  const auto found = workers_.find(name);
+  if (found == workers_.end() || found->second.session_id != session_id) {
+    return;  // A superseded session still had a message on its way.
+  }
+  Worker& worker = found->second;
+  const std::vector<cluster::DataCheckResult> results = std::move(report.data_checks);
+  report.data_checks.clear();
+  worker.record.report = std::move(report);
+  worker.record.last_heartbeat = now;
+  worker.heard = now;
+  worker.reported = true;
+  std::set<std::string> concerned;
+  for (const cluster::AttemptStatus& status : worker.record.report.attempts) {
+    worker.seen.emplace(status.job_uid, status.epoch);
+    concerned.insert(status.job_uid);
+  }
+  Judge(worker, now);
+  for (const cluster::DataCheckResult& result : results) {
+    TakeCheckResult(name, result, now);
+  }
+  // Also jobs that should be there and are not.
+  for (const std::string& uid : unfinished_) {
+    const AttemptRecord* attempt = jobs_.at(uid)->LiveAttempt();
+    if (attempt != nullptr && std::find(attempt->workers.begin(), attempt->workers.end(), name) !=
+                                  attempt->workers.end()) {
+      concerned.insert(uid);
+    }
+  }
+  for (const std::string& uid : concerned) {
+    Reconcile(uid, now);
+  }
+  std::erase_if(worker.seen, [&](const auto& attempt) { return !unfinished_.contains(attempt.first); });
+  stale_workers_.insert(name);
+}
+
+void Core::CloseSession(const std::string& name, int64_t session_id) {
+  const auto worker = workers_.find(name);
+  if (worker != workers_.end() && worker->second.session_id == session_id) {
+    worker->second.session = nullptr;
+    log::Info("worker disconnected", {{"worker", name}});
+  }
+}
+
+void Core::CloseAll(const absl::Status& status) {
+  for (auto& [name, worker] : workers_) {
+    if (worker.session != nullptr) {
+      worker.session->Close(status);
+      worker.session = nullptr;
+    }
+  }
+  for (auto& [id, check] : checks_) {
+    if (check.creation.has_value()) {
+      AnswerJob(check.creation->answer, status);
+    }
+  }
+  checks_.clear();
+}
+
+void Core::Judge(Worker& worker, absl::Time now) {
+  const WorkerReport& report = worker.record.report;
+  const absl::Duration silence = now - worker.heard;
+  if (silence >= options_.lost_after && now >= recovery_end_) {
+    SetWorkerState(worker, WorkerState::kLost,
+                   absl::StrCat("nothing heard since ",
+                                absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", worker.heard,
+                                                 absl::UTCTimeZone())));
+  } else if (!worker.reported || silence >= options_.lease) {
+    SetWorkerState(worker, WorkerState::kSuspect,
+                   worker.reported ? "its lease has run out"
+                                   : "not heard of since the coordinator started");
+  } else if (!report.inventory.storage_error.empty()) {
+    SetWorkerState(worker, WorkerState::kUnusable,
+                   absl::StrCat("storage root: ", report.inventory.storage_error));
+  } else if (report.inventory.storage_token != options_.storage_token) {
+    SetWorkerState(worker, WorkerState::kUnusable,
+                   "its storage root is not the coordinator's (the token file differs): give both "
+                   "the same --storage-root");
+  } else if (report.draining) {
+    SetWorkerState(worker, WorkerState::kUnusable, "is going away");
+  } else {
+    SetWorkerState(worker, WorkerState::kReady, "");
+  }
+}
+
+void Core::SetWorkerState(Worker& worker, WorkerState state, std::string message) {
+  if (worker.record.state != state) {
+    must_schedule_ = true;
+    if (state != WorkerState::kReady) {
+      log::Warning("worker changed", {{"worker", worker.record.report.worker},
+                                      {"state", cluster::Name(state)},
+                                      {"message", message}});
+    } else {
+      log::Info("worker changed",
+                {{"worker", worker.record.report.worker}, {"state", cluster::Name(state)}});
+    }
+  }
+  worker.record.state = state;
+  worker.record.message = std::move(message);
+}
+
+// Slots that no live attempt holds and in which nothing left over still runs.
+int32_t Core::FreeSlots(const std::string& name, const Worker& worker) const {
+  int64_t used = 0;
+  std::set<std::pair<std::string, int64_t>> wanted;
+  for (const std::string& uid : unfinished_) {
+    const AttemptRecord* attempt = jobs_.at(uid)->LiveAttempt();
+    if (attempt == nullptr) {
+      continue;
+    }
+    const auto ranks = std::count(attempt->workers.begin(), attempt->workers.end(), name);
+    if (ranks > 0) {
+      used += ranks;
+      wanted.emplace(uid, attempt->epoch);
+    }
+  }
+  for (const cluster::AttemptStatus& status : worker.record.report.attempts) {
+    if (!wanted.contains({status.job_uid, status.epoch}) &&
+        status.phase != AttemptPhase::kEnded) {
+      used += static_cast<int64_t>(status.ranks.size());
+    }
+  }
+  return static_cast<int32_t>(
+      std::max<int64_t>(0, worker.record.report.inventory.slots - used));
+}
+
+std::vector<cluster::WorkerRecord> Core::ListWorkers() const {
+  std::vector<cluster::WorkerRecord> records;
+  for (const auto& [name, worker] : workers_) {
+    cluster::WorkerRecord& record = records.emplace_back(worker.record);
+    record.free_slots =
+        worker.record.state == WorkerState::kLost ? 0 : FreeSlots(name, worker);
+  }
+  return records;
+}
+
+cluster::DesiredWorker Core::DesiredOf(const std::string& name) const {
+  cluster::DesiredWorker desired;
+  desired.coordinator_term = term_;
+  desired.lease = options_.lease;
+  desired.heartbeat_interval = options_.heartbeat_interval;
+  desired.storage_token = options_.storage_token;
+  for (const std::string& uid : unfinished_) {
+    const cluster::JobRecord& job = *jobs_.at(uid);
+    const AttemptRecord* attempt = job.LiveAttempt();
+    if (attempt == nullptr) {
+      continue;
+    }
+    DesiredAttempt wanted;
+    for (size_t rank = 0; rank < attempt->workers.size(); ++rank) {
+      if (attempt->workers[rank] == name) {
+        wanted.ranks.push_back(static_cast<int32_t>(rank));
+      }
+    }
+    if (wanted.ranks.empty()) {
+      continue;
+    }
+    wanted.job_uid = uid;
+    wanted.job = job.FullName();
+    wanted.epoch = attempt->epoch;
+    wanted.number = attempt->number;
+    wanted.phase = WantedPhase(attempt->state);
+    wanted.world_size = attempt->world_size();
+    wanted.serves_store = wanted.ranks.front() == 0;
+    wanted.store_address = attempt->store_address;
+    wanted.spec = job.spec;
+    wanted.resume_path = attempt->resume_path;
+    wanted.source_path = attempt->source_path;
+    desired.attempts.push_back(std::move(wanted));
+  }
+  for (const auto& [id, check] : checks_) {
+    if (check.worker == name) {
+      desired.data_checks.push_back(check.check);
+    }
+  }
+  return desired;
+}
+
+// Sends what changed at once, and everything again at every heartbeat.
+void Core::PushDesired(absl::Time now) {
+  for (const std::string& name : std::exchange(stale_workers_, {})) {
+    const auto found = workers_.find(name);
+    if (found == workers_.end() || found->second.session == nullptr) {
+      continue;
+    }
+    Worker& worker = found->second;
+    cluster::DesiredWorker desired = DesiredOf(name);
+    // Ticks come a little late: half an interval early is better than one too late.
+    if (desired == worker.pushed && now - worker.push_time < options_.heartbeat_interval / 2) {
+      continue;
+    }
+    worker.session->Push(desired);
+    worker.pushed = std::move(desired);
+    worker.push_time = now;
+  }
+}
+
+}  // namespace g2ll::coordinator

@@ -1,0 +1,124 @@
+#include "server/metrics/server_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <string_view>
+
+namespace g2ll::metrics {
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::BuildHistogram;
+using prometheus::Histogram;
+
+const Histogram::BucketBoundaries kCommitSeconds = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                                    0.05,   0.1,   0.25,   0.5,   1,    5};
+const Histogram::BucketBoundaries kCycleSeconds = {0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1};
+
+}  // namespace
+
+struct ServerMetrics::Series {
+  prometheus::Registry registry;
+  prometheus::Family<prometheus::Gauge>& jobs =
+      BuildGauge().Name("g2ll_jobs").Help("Jobs by state.").Register(registry);
+  prometheus::Family<prometheus::Gauge>& workers =
+      BuildGauge().Name("g2ll_workers").Help("Workers by state.").Register(registry);
+  prometheus::Counter& metric_points = BuildCounter()
+                                           .Name("g2ll_metric_points_stored_total")
+                                           .Help("Metric points stored.")
+                                           .Register(registry)
+                                           .Add({});
+  prometheus::Counter& log_lines = BuildCounter()
+                                       .Name("g2ll_log_lines_stored_total")
+                                       .Help("Log lines stored.")
+                                       .Register(registry)
+                                       .Add({});
+  prometheus::Histogram& commit_seconds = BuildHistogram()
+                                              .Name("g2ll_store_commit_seconds")
+                                              .Help("Time of one synced store transaction.")
+                                              .Register(registry)
+                                              .Add({}, kCommitSeconds);
+  prometheus::Counter& commit_failures = BuildCounter()
+                                             .Name("g2ll_store_commit_failures_total")
+                                             .Help("Store transactions that failed.")
+                                             .Register(registry)
+                                             .Add({});
+  prometheus::Histogram& cycle_seconds = BuildHistogram()
+                                             .Name("g2ll_scheduler_cycle_seconds")
+                                             .Help("Time of one scheduling decision.")
+                                             .Register(registry)
+                                             .Add({}, kCycleSeconds);
+  prometheus::Counter& fenced_writes = BuildCounter()
+                                           .Name("g2ll_fenced_writes_total")
+                                           .Help("Checkpoints refused because of an old epoch.")
+                                           .Register(registry)
+                                           .Add({});
+  prometheus::Family<prometheus::Gauge>& subscribers = BuildGauge()
+                                                           .Name("g2ll_stream_subscribers")
+                                                           .Help("Open streams by kind.")
+                                                           .Register(registry);
+  prometheus::Family<prometheus::Gauge>& build_info =
+      BuildGauge().Name("g2ll_build_info").Help("Version of the program.").Register(registry);
+};
+
+ServerMetrics::ServerMetrics(const std::string& version) : series_(std::make_unique<Series>()) {
+  series_->build_info.Add({{"version", version}}).Set(1);
+  for (const char* kind : {"metrics", "logs", "jobs"}) {
+    AddSubscribers(kind, 0);
+  }
+  SetJobs({});
+  SetWorkers({});
+}
+
+ServerMetrics::~ServerMetrics() = default;
+
+void ServerMetrics::SetJobs(const std::map<cluster::JobState, int64_t>& count) {
+  for (const cluster::JobState state : cluster::kAllJobStates) {
+    const auto found = count.find(state);
+    series_->jobs.Add({{"state", std::string(cluster::Name(state))}})
+        .Set(found == count.end() ? 0 : static_cast<double>(found->second));
+  }
+}
+
+void ServerMetrics::SetWorkers(const std::map<cluster::WorkerState, int64_t>& count) {
+  for (const cluster::WorkerState state : cluster::kAllWorkerStates) {
+    const auto found = count.find(state);
+    series_->workers.Add({{"state", std::string(cluster::Name(state))}})
+        .Set(found == count.end() ? 0 : static_cast<double>(found->second));
+  }
+}
+
+void ServerMetrics::AddMetricPoints(int64_t count) {
+  series_->metric_points.Increment(static_cast<double>(count));
+}
+
+void ServerMetrics::AddLogLines(int64_t count) {
+  series_->log_lines.Increment(static_cast<double>(count));
+}
+
+void ServerMetrics::ObserveCommit(absl::Duration duration) {
+  series_->commit_seconds.Observe(absl::ToDoubleSeconds(duration));
+}
+
+void ServerMetrics::AddCommitFailure() { series_->commit_failures.Increment(); }
+
+void ServerMetrics::ObserveSchedulerCycle(absl::Duration duration) {
+  series_->cycle_seconds.Observe(absl::ToDoubleSeconds(duration));
+}
+
+void ServerMetrics::AddFencedWrite() { series_->fenced_writes.Increment(); }
+
+void ServerMetrics::AddSubscribers(const std::string& kind, int delta) {
+  series_->subscribers.Add({{"kind", kind}}).Increment(delta);
+}
+
+std::string ServerMetrics::Serialize() const {
+  return prometheus::TextSerializer().Serialize(series_->registry.Collect());
+}
+
+}  // namespace g2ll::metrics

@@ -1,0 +1,42 @@
+#ifndef SERVER_METRICS_SERVER_METRICS_H_
+#define SERVER_METRICS_SERVER_METRICS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "server/cluster/states.h"
+
+namespace g2ll::metrics {
+
+// What the coordinator tells Prometheus, all with the prefix `g2ll_`. No series
+// carries a job's name. Thread safe.
+class ServerMetrics {
+ public:
+  explicit ServerMetrics(const std::string& version);
+  ~ServerMetrics();
+
+  void SetJobs(const std::map<cluster::JobState, int64_t>& count);
+  void SetWorkers(const std::map<cluster::WorkerState, int64_t>& count);
+  void AddMetricPoints(int64_t count);
+  void AddLogLines(int64_t count);
+  void ObserveCommit(absl::Duration duration);
+  void AddCommitFailure();
+  void ObserveSchedulerCycle(absl::Duration duration);
+  void AddFencedWrite();
+  // One more or one less follower; `kind` is `metrics`, `logs` or `jobs`.
+  void AddSubscribers(const std::string& kind, int delta);
+
+  // Everything in the Prometheus text format.
+  std::string Serialize() const;
+
+ private:
+  struct Series;
+  std::unique_ptr<Series> series_;
+};
+
+}  // namespace g2ll::metrics
+
+#endif  // SERVER_METRICS_SERVER_METRICS_H_
