@@ -1,0 +1,80 @@
+#ifndef WORKER_JOB_RANK_CONTEXT_H_
+#define WORKER_JOB_RANK_CONTEXT_H_
+
+#include <torch/types.h>
+
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "g2ll/trainer/v1/trainer.pb.h"
+#include "worker/data/dataset.h"
+#include "worker/data/sampler.h"
+#include "worker/dist/collective.h"
+#include "worker/job/spec_options.h"
+#include "worker/run/run_events.h"
+#include "worker/train/history.h"
+#include "worker/train/train_task.h"
+
+namespace g2ll::job {
+
+// What every kind of job needs of the rank it runs on. Private to this folder.
+struct RankContext {
+  const trainer::v1::Assignment& assignment;
+  run::RunEvents& events;
+  std::stop_token stop;
+  torch::Device device;
+  dist::Collective& collective;
+};
+
+// Whether the job's matrix products run in bf16 on this device; logs the choice.
+// Error: FailedPrecondition (bf16 asked for on a processor that has none).
+absl::StatusOr<bool> ChoosePrecision(v1::TrainSpec::Precision precision, torch::Device device);
+
+// The images of a training job and the order in which they are seen.
+struct TrainingData {
+  std::unique_ptr<data::Dataset> dataset;
+  std::unique_ptr<data::ShardSampler> sampler;
+  int64_t images_per_step = 0;  // of the global batch
+  RunLength length;
+};
+
+// Errors: those of Dataset::Open; InvalidArgument (a batch that the ranks cannot
+// share), FailedPrecondition (fewer images than ranks).
+absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const v1::DataSpec& data,
+                                              const v1::TrainSpec& train, int64_t seed,
+                                              bool needs_masks);
+
+// What a checkpoint of this job says about itself and its ancestors.
+struct TrainingRun {
+  std::string kind;                 // `PretrainJob`
+  std::string export_config_json;
+  const v1::TrainSpec& train;
+  const v1::OptimSpec& optim;
+  const v1::PolicySpec& policy;
+  int64_t seed = 0;
+  RunLength length;
+  train::History ancestors;         // runs and images that this job builds on
+};
+
+// Makes the task once the first step is known: a loader starts there.
+using MakeTask = std::function<absl::StatusOr<std::unique_ptr<train::TrainTask>>(
+    int64_t first_step)>;
+
+// Trains: optimiser, resume, loop, checkpoints.
+absl::Status Train(const RankContext& context, const TrainingRun& run, const MakeTask& make_task);
+
+// One function per kind of job.
+absl::Status RunPretrain(const RankContext& context);
+absl::Status RunFinetune(const RankContext& context);
+absl::Status RunEvaluate(const RankContext& context);
+
+// The spec as JSON, as stored in checkpoints, and its SHA-256.
+std::string ConfigJson(const trainer::v1::Assignment& assignment);
+std::string ConfigDigest(const trainer::v1::Assignment& assignment);
+
+}  // namespace g2ll::job
+
+#endif  // WORKER_JOB_RANK_CONTEXT_H_

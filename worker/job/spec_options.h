@@ -1,0 +1,53 @@
+#ifndef WORKER_JOB_SPEC_OPTIONS_H_
+#define WORKER_JOB_SPEC_OPTIONS_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "g2ll/v1/spec.pb.h"
+#include "worker/data/augmentation.h"
+#include "worker/data/dataset.h"
+#include "worker/data/loader.h"
+#include "worker/mask/mask_strategy.h"
+#include "worker/model/segmentation_network.h"
+#include "worker/model/vit_encoder.h"
+#include "worker/pretrain/pretrain_task.h"
+#include "worker/schedule/schedule.h"
+#include "worker/train/adamw.h"
+
+namespace g2ll::job {
+
+// From a spec's messages, with all defaults filled in, to the options of the
+// parts. Pure functions.
+
+// How long a run is, in updates.
+struct RunLength {
+  int64_t steps_per_epoch = 1;
+  int64_t schedule_steps = 1;  // length of all schedules
+  int64_t last_step = 1;       // where it ends: maxSteps may cut it
+};
+
+RunLength RunLengthOf(const v1::TrainSpec& train, int64_t steps_per_epoch);
+
+// Error: InvalidArgument (an unknown split).
+absl::StatusOr<data::Split> SplitOf(const v1::DataSpec& spec);
+
+data::InputOptions InputOf(const v1::ModelSpec& model, const v1::DataSpec& data);
+data::ViewOptions ViewsOf(const v1::AugmentSpec& spec);
+data::SegmentationAugmentOptions SegmentationAugmentOf(const v1::AugmentSpec& spec);
+mask::MaskOptions MaskOf(const v1::MaskSpec& spec);
+
+// `learned_pos`: DINO's positions, else the fixed table.
+model::VitOptions EncoderOf(const v1::ModelSpec& spec, bool learned_pos);
+model::SegmentationOptions SegmentationOf(const v1::ModelSpec& spec, bool learned_pos);
+
+schedule::CosineWithWarmup LearningRateOf(const v1::OptimSpec& spec, const RunLength& length);
+schedule::CosineBetween WeightDecayOf(const v1::OptimSpec& spec, const RunLength& length);
+train::AdamW::Options AdamOf(const v1::OptimSpec& spec);
+
+// Networks, losses and schedules of a pre-training method, without data and device.
+pretrain::PretrainOptions PretrainOptionsOf(const v1::PretrainSpec& spec, const RunLength& length);
+
+}  // namespace g2ll::job
+
+#endif  // WORKER_JOB_SPEC_OPTIONS_H_

@@ -1,0 +1,159 @@
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "proto/common/log.h"
+#include "proto/common/status_macros.h"
+#include "worker/checkpoint/checkpoint_directory.h"
+#include "worker/dist/cuda_backend.h"
+#include "worker/job/rank_context.h"
+#include "worker/train/checkpointer.h"
+#include "worker/train/failure.h"
+#include "worker/train/precision.h"
+#include "worker/train/telemetry.h"
+#include "worker/train/train_loop.h"
+
+namespace g2ll::job {
+namespace {
+
+using train::FailureKind;
+using train::WithFailure;
+
+absl::Duration CheckpointInterval(const v1::PolicySpec& policy) {
+  const absl::Duration every = absl::Seconds(policy.checkpoint_every().seconds()) +
+                               absl::Nanoseconds(policy.checkpoint_every().nanos());
+  return every > absl::ZeroDuration() ? every : absl::InfiniteDuration();
+}
+
+// Absolute directory to go on from; empty: start.
+std::string ResumeDirectory(const trainer::v1::Assignment& assignment) {
+  if (assignment.resume_path().empty()) return "";
+  return (std::filesystem::path(assignment.storage_root()) / assignment.resume_path()).string();
+}
+
+train::Checkpointer::Options CheckpointerOptions(const RankContext& context,
+                                                 const TrainingRun& run,
+                                                 const train::TrainTask& task) {
+  const trainer::v1::Assignment& assignment = context.assignment;
+  train::Checkpointer::Options options;
+  options.storage_root = assignment.storage_root();
+  options.parent = assignment.checkpoint_parent();
+  options.manifest.job = assignment.job();
+  options.manifest.job_uid = assignment.job_uid();
+  options.manifest.kind = run.kind;
+  options.manifest.epoch = assignment.epoch();
+  options.manifest.config_digest = ConfigDigest(assignment);
+  options.config_json = ConfigJson(assignment);
+  options.export_config_json = run.export_config_json;
+  options.every = CheckpointInterval(run.policy);
+  options.selection_score = task.SelectionScore();
+  return options;
+}
+
+}  // namespace
+
+absl::StatusOr<bool> ChoosePrecision(v1::TrainSpec::Precision precision, torch::Device device) {
+  const bool has_bf16 = device.is_cuda() ? dist::CudaHasBf16() : train::CpuHasBf16();
+  if (precision == v1::TrainSpec::BF16 && !has_bf16) {
+    return absl::FailedPreconditionError(
+        device.is_cuda()
+            ? "train.precision bf16: this GPU has no bf16 (it needs sm_80); use fp32 or auto"
+            : "train.precision bf16: this CPU has neither AMX nor AVX512-BF16 and is 20-70 times "
+              "slower in bf16; use fp32 or auto");
+  }
+  const bool is_bf16 = has_bf16 && precision != v1::TrainSpec::FP32;
+  log::Info("precision", {{"precision", is_bf16 ? "bf16" : "fp32"},
+                          {"device", device.str()},
+                          {"hardware_bf16", has_bf16}});
+  return is_bf16;
+}
+
+absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const v1::DataSpec& spec,
+                                              const v1::TrainSpec& train, int64_t seed,
+                                              bool needs_masks) {
+  data::DatasetOptions options;
+  options.source = spec.source();
+  G2LL_ASSIGN_OR_RETURN(options.split, SplitOf(spec));
+  options.needs_masks = needs_masks;
+  options.fraction = spec.fraction();
+  options.max_images = spec.max_images();
+  options.subset_seed = spec.subset_seed();
+  TrainingData training;
+  G2LL_ASSIGN_OR_RETURN(training.dataset, data::Dataset::Open(options));
+
+  const int world_size = context.collective.world_size();
+  const int64_t num_images = training.dataset->size();
+  if (train.global_batch() % world_size != 0) {
+    return WithFailure(
+        absl::InvalidArgumentError(absl::StrCat("train.globalBatch ", train.global_batch(),
+                                                " is no multiple of ", world_size, " ranks")),
+        FailureKind::kConfig);
+  }
+  if (num_images < world_size) {
+    return absl::FailedPreconditionError(absl::StrCat(spec.source(), ": ", num_images,
+                                                      " images cannot feed ", world_size,
+                                                      " ranks; use fewer ranks"));
+  }
+  data::ShardSampler::Options sampler;
+  sampler.num_images = num_images;
+  sampler.global_batch = train.global_batch();
+  sampler.seed = seed;
+  sampler.rank = context.collective.rank();
+  sampler.world_size = world_size;
+  training.sampler = std::make_unique<data::ShardSampler>(sampler);
+  training.images_per_step = std::min<int64_t>(train.global_batch(), num_images);
+  training.length = RunLengthOf(train, training.sampler->steps_per_epoch());
+  log::Info("data", {{"source", spec.source()},
+                     {"images", num_images},
+                     {"steps_per_epoch", training.length.steps_per_epoch},
+                     {"steps", training.length.last_step}});
+  return training;
+}
+
+absl::Status Train(const RankContext& context, const TrainingRun& run, const MakeTask& make_task) {
+  G2LL_ASSIGN_OR_RETURN(const bool is_bf16,
+                        ChoosePrecision(run.train.precision(), context.device));
+  const std::string resume = ResumeDirectory(context.assignment);
+  int64_t first_step = 0;
+  if (!resume.empty()) {
+    G2LL_ASSIGN_OR_RETURN(const checkpoint::Manifest manifest, checkpoint::ReadManifest(resume));
+    first_step = manifest.step;
+  }
+  G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<train::TrainTask> task, make_task(first_step));
+  train::AdamW optimizer(task->Parameters(), AdamOf(run.optim));
+
+  train::History history = run.ancestors;
+  train::RunRecord record;
+  record.job = context.assignment.job();
+  record.kind = run.kind;
+  history.runs.push_back(std::move(record));
+  train::Checkpointer checkpointer(CheckpointerOptions(context, run, *task), context.events,
+                                   history);
+  if (!resume.empty()) {
+    const auto step = checkpointer.Restore(resume, *task, optimizer);
+    if (!step.ok()) return WithFailure(step.status(), FailureKind::kStorage);
+    log::Info("resumed", {{"checkpoint", context.assignment.resume_path()}, {"step", *step}});
+  }
+
+  train::Telemetry telemetry({.first_step = first_step,
+                              .total_steps = run.length.last_step,
+                              .is_silent = context.collective.rank() != 0},
+                             context.events, history.runs.back());
+  train::TrainLoopOptions options;
+  options.first_step = first_step;
+  options.last_step = run.length.last_step;
+  options.clip = run.optim.clip();
+  options.is_bf16 = is_bf16;
+  options.device = context.device;
+  options.seed = run.seed;
+  train::TrainLoop loop(options, *task, optimizer, context.collective, telemetry, checkpointer);
+  G2LL_RETURN_IF_ERROR(loop.Run(context.stop));
+  // Nobody leaves before the last checkpoint counts.
+  context.collective.Barrier();
+  return absl::OkStatus();
+}
+
+}  // namespace g2ll::job

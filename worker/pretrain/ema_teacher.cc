@@ -1,0 +1,68 @@
+#include "worker/pretrain/ema_teacher.h"
+
+#include <torch/torch.h>
+
+#include "worker/loss/distillation_loss.h"
+
+namespace g2ll::pretrain {
+namespace {
+
+// Parameters of `module` that the teacher follows; `pairs` get teacher, student.
+void Pair(torch::nn::Module& teacher, torch::nn::Module& student,
+          std::vector<torch::Tensor>& teachers, std::vector<torch::Tensor>& students) {
+  torch::NoGradGuard no_grad;
+  const auto source = student.named_parameters();
+  for (auto& entry : teacher.named_parameters()) {
+    const torch::Tensor& original = source[entry.key()];
+    entry.value().set_requires_grad(false);
+    entry.value().copy_(original);
+    teachers.push_back(entry.value());
+    students.push_back(original);
+  }
+  teacher.eval();
+}
+
+}  // namespace
+
+EmaTeacher::EmaTeacher(const model::VitOptions& encoder_options,
+                       const model::ProjectionHeadOptions& head_options,
+                       model::VitEncoder student_encoder, model::ProjectionHead student_head)
+    : encoder_(encoder_options), head_(head_options) {
+  const torch::Tensor like = student_encoder->parameters().front();
+  encoder_->to(like.device(), like.scalar_type());
+  head_->to(like.device(), like.scalar_type());
+  Pair(*encoder_, *student_encoder, teacher_, student_);
+  Pair(*head_, *student_head, teacher_, student_);
+}
+
+torch::Tensor EmaTeacher::Logits(const torch::Tensor& views) {
+  torch::NoGradGuard no_grad;
+  return head_->forward(encoder_->forward(views).select(/*dim=*/1, /*index=*/0));
+}
+
+void EmaTeacher::Update(double momentum) {
+  torch::NoGradGuard no_grad;
+  at::_foreach_mul_(teacher_, momentum);
+  at::_foreach_add_(teacher_, student_, 1 - momentum);
+}
+
+Center::Center(int64_t num_prototypes, double momentum, torch::Device device)
+    : momentum_(momentum), value_(torch::zeros({1, num_prototypes}, device)) {}
+
+void Center::Accumulate(const torch::Tensor& teacher_logits) {
+  sum_ = loss::CenterSum(teacher_logits);
+  num_rows_ = teacher_logits.size(0);
+}
+
+void Center::Update(dist::Collective& collective) {
+  torch::NoGradGuard no_grad;
+  // The number of rows rides at the end of the sum: one call instead of two.
+  torch::Tensor shared =
+      torch::cat({sum_, torch::full({1, 1}, num_rows_, sum_.options())}, /*dim=*/1);
+  collective.AllReduceSum(shared);
+  const int64_t num_prototypes = value_.size(1);
+  value_ = loss::UpdateCenter(value_, shared.narrow(1, 0, num_prototypes),
+                              shared[0][num_prototypes].item<int64_t>(), momentum_);
+}
+
+}  // namespace g2ll::pretrain
