@@ -1,21 +1,17 @@
 #include "worker/report/report.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
+#include "worker/data/image_codec.h"
 #include "worker/report/overlay_picture.h"
 #include "worker/report/page.h"
-#include "worker/report/png.h"
 #include "worker/report/report_json.h"
 
 namespace g2ll::report {
@@ -25,18 +21,6 @@ namespace {
 constexpr int kOverlayMinSide = 256;
 constexpr int kOverlayMaxSide = 1024;
 constexpr int kThumbnailSide = 256;
-
-absl::Status WriteFile(const std::filesystem::path& path, std::string_view bytes) {
-  errno = 0;
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  file.close();
-  if (!file) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot write ", path.string(), ": ", std::strerror(errno)));
-  }
-  return absl::OkStatus();
-}
 
 // A file name for any id: what could mean something to a shell or a file system
 // becomes `_`, and a name already taken gets a number.
@@ -56,7 +40,7 @@ std::string OverlayName(const std::string& id, std::set<std::string>* taken) {
 }
 
 absl::StatusOr<std::string> OverlayPng(const Overlay& overlay, int min_side, int max_side) {
-  absl::StatusOr<std::string> png = EncodePng(
+  absl::StatusOr<std::string> png = data::EncodePng(
       DrawOverlay(overlay.image, overlay.truth, overlay.prediction, min_side, max_side));
   if (!png.ok()) {
     return absl::Status(png.status().code(),
@@ -80,14 +64,16 @@ absl::Status WriteReport(const ReportInput& input, const std::string& directory)
   for (const Overlay& overlay : input.overlays) {
     G2LL_ASSIGN_OR_RETURN(std::string picture,
                           OverlayPng(overlay, kOverlayMinSide, kOverlayMaxSide));
-    G2LL_RETURN_IF_ERROR(
-        WriteFile(root / "overlays" / OverlayName(overlay.score.id, &taken), picture));
+    const std::filesystem::path file = root / "overlays" / OverlayName(overlay.score.id, &taken);
+    G2LL_RETURN_IF_ERROR(data::WriteFileAtomically(file.string(), picture));
     G2LL_ASSIGN_OR_RETURN(picture, OverlayPng(overlay, kThumbnailSide, kThumbnailSide));
     thumbnails.push_back({overlay.group, overlay.score, std::move(picture)});
   }
-  G2LL_RETURN_IF_ERROR(WriteFile(root / "per_image.csv", BuildPerImageCsv(input)));
-  G2LL_RETURN_IF_ERROR(WriteFile(root / "report.html", BuildPage(input, thumbnails)));
-  return WriteFile(root / "report.json", BuildReportJson(input));
+  G2LL_RETURN_IF_ERROR(
+      data::WriteFileAtomically((root / "per_image.csv").string(), BuildPerImageCsv(input)));
+  G2LL_RETURN_IF_ERROR(data::WriteFileAtomically((root / "report.html").string(),
+                                                 BuildPage(input, thumbnails)));
+  return data::WriteFileAtomically((root / "report.json").string(), BuildReportJson(input));
 }
 
 }  // namespace g2ll::report
