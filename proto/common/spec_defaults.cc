@@ -1,0 +1,96 @@
+#include "proto/common/spec_defaults.h"
+
+#include <string>
+#include <string_view>
+
+#include "proto/common/spec_access.h"
+#include "proto/common/spec_field.h"
+
+namespace g2ll::spec {
+namespace {
+
+uint32_t ScopeOf(const v1::JobSpec& spec) {
+  if (spec.has_finetune()) return kFinetune;
+  if (spec.has_evaluate()) return kEvaluate;
+  switch (spec.pretrain().method()) {
+    case v1::PretrainSpec::MAE: return kMae;
+    case v1::PretrainSpec::DINO: return kDino;
+    default: return kG2ll;
+  }
+}
+
+const char* TextFor(const Default& row, v1::Recipe recipe) {
+  switch (recipe) {
+    case v1::PLUS: return row.plus;
+    case v1::SMOKE: return row.smoke;
+    default: return row.paper;
+  }
+}
+
+// A list with one element too many or an unknown name here is our own mistake;
+// the test of the table finds it.
+void SetList(const FieldRef& target, std::string_view text) {
+  while (!text.empty()) {
+    const size_t blank = text.find(' ');
+    SetFromText(target.message, target.field, text.substr(0, blank), ScalarStyle::kPlain);
+    text.remove_prefix(blank == std::string_view::npos ? text.size() : blank + 1);
+  }
+}
+
+// A client that sends an enum's zero has not chosen either.
+bool IsGiven(const FieldRef& target) {
+  const auto* reflection = target.message->GetReflection();
+  if (target.field->is_repeated()) {
+    return reflection->FieldSize(*target.message, target.field) > 0;
+  }
+  if (!reflection->HasField(*target.message, target.field)) return false;
+  return target.field->enum_type() == nullptr ||
+         reflection->GetEnumValue(*target.message, target.field) != 0;
+}
+
+// A user who counts epochs means it, also where the recipe counts updates.
+void PreferGivenLength(v1::JobSpec* spec) {
+  const v1::TrainSpec& given = Train(*spec);
+  if (!given.has_epochs() || given.has_updates() || given.epochs() == 0) return;
+  if (spec->has_pretrain()) spec->mutable_pretrain()->mutable_train()->set_updates(0);
+  if (spec->has_finetune()) spec->mutable_finetune()->mutable_train()->set_updates(0);
+}
+
+// A user who asks for at least so many ranks gets no default below that number.
+void RaiseDefaultMax(v1::ResourceSpec::Ranks* ranks) {
+  if (ranks->has_min() && !ranks->has_max() && ranks->min() > 1) ranks->set_max(ranks->min());
+}
+
+void PreferGivenRanks(v1::JobSpec* spec) {
+  if (!Resources(*spec).has_ranks()) return;
+  if (spec->has_pretrain()) {
+    RaiseDefaultMax(spec->mutable_pretrain()->mutable_resources()->mutable_ranks());
+  }
+  if (spec->has_finetune()) {
+    RaiseDefaultMax(spec->mutable_finetune()->mutable_resources()->mutable_ranks());
+  }
+}
+
+}  // namespace
+
+void ApplyDefaults(v1::JobSpec* spec) {
+  google::protobuf::Message* kind = MutableKindMessage(spec);
+  if (kind == nullptr) return;
+  PreferGivenLength(spec);
+  PreferGivenRanks(spec);
+  const v1::Recipe recipe = RecipeOf(*spec);
+  const uint32_t scope = ScopeOf(*spec);
+  for (const Default& row : Defaults()) {
+    const char* text = TextFor(row, recipe);
+    if ((row.scope & scope) == 0 || text == nullptr || *text == '\0') continue;
+    const FieldRef target = MutableField(kind, row.path);
+    if (target.field == nullptr || IsGiven(target)) continue;
+    if (target.field->is_repeated()) {
+      SetList(target, text);
+    } else {
+      SetFromText(target.message, target.field, text, ScalarStyle::kPlain);
+    }
+  }
+}
+
+}  // namespace g2ll::spec

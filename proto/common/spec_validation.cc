@@ -1,0 +1,480 @@
+#include "proto/common/spec_validation.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "google/protobuf/duration.pb.h"
+#include "proto/common/spec_access.h"
+#include "proto/common/spec_field.h"
+
+namespace g2ll::spec {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+constexpr size_t kMaxText = 4096;
+constexpr int kMaxDependencies = 100;
+
+// Limits of one number by itself.
+struct Range {
+  const char* path;
+  double min;
+  double max;
+  bool min_excluded = false;
+  bool max_excluded = false;
+};
+
+// Upper limits are far above any use and only keep sums and memory sane.
+constexpr Range kRanges[] = {
+    {"data.fraction", 0, 1, true},
+    {"data.maxImages", 0, 1e8},
+    {"data.maxValidationImages", 0, 1e8},
+    {"resources.ranks.min", 1, 1024},
+    {"resources.ranks.max", 1, 1024},
+    {"resources.cpusPerRank", 0, 1024},
+    {"policy.maxRetries", 0, 1000},
+    {"policy.maxInfraRetries", -1, 1e6},
+    {"train.epochs", 0, 1e6},
+    {"train.updates", 0, 1e9},
+    {"train.globalBatch", 1, 65536},
+    {"train.maxSteps", 0, 1e9},
+    {"train.validateEvery", 0, 1e9},
+    {"model.imageSize", 8, 4096},
+    {"model.patch", 1, 256},
+    {"model.dim", 4, 8192},
+    {"model.depth", 1, 128},
+    {"model.heads", 1, 128},
+    {"model.headHidden", 1, 65536},
+    {"model.headBottleneck", 1, 65536},
+    {"model.headOut", 2, 1048576},
+    {"model.decoderDepth", 1, 128},
+    {"model.decoderDim", 4, 8192},
+    {"model.decoderHeads", 1, 128},
+    {"mask.gamma", 0, 1},
+    {"mask.beta", 0, 1},
+    {"mask.regions", 1, 4096},
+    {"mask.rho", 0, 1, true},
+    {"mim.lambda", 0, 1e6},
+    {"distill.lambda", 0, 1e6},
+    {"distill.studentTemp", 0, 1e3, true},
+    {"distill.teacherTemp", 0, 1e3, true},
+    {"distill.warmTemp", 0, 1e3, true},
+    {"distill.warmEpochs", 0, 1e6},
+    {"distill.centerMomentum", 0, 1, false, true},
+    {"distill.emaStart", 0, 1},
+    {"distill.emaEnd", 0, 1},
+    {"distill.freezeEpochs", 0, 1e6},
+    {"optim.lr", 0, 1e3, true},
+    {"optim.minLr", 0, 1e3},
+    {"optim.warmup", 0, 1e6},
+    {"optim.weightDecay", 0, 1e3},
+    {"optim.weightDecayEnd", 0, 1e3},
+    {"optim.clip", 0, 1e6},
+    {"aug.horizontalFlip", 0, 1},
+    {"aug.verticalFlip", 0, 1},
+    {"aug.colorJitter", 0, 1},
+    {"aug.grayscale", 0, 1},
+    {"aug.blur", 0, 1},
+    {"aug.blurSecond", 0, 1},
+    {"aug.cropMinScale", 0, 1, true},
+    {"aug.shiftScaleRotate", 0, 1},
+    {"aug.noise", 0, 1},
+};
+
+std::string LimitText(double value) {
+  return std::abs(value) >= 1e4 ? absl::StrCat(static_cast<int64_t>(value)) : NumberText(value);
+}
+
+std::string RangeText(const Range& range, bool whole) {
+  return absl::StrCat(whole ? "a whole number" : "a number", " in ", range.min_excluded ? "(" : "[",
+                      LimitText(range.min), ", ", LimitText(range.max),
+                      range.max_excluded ? ")" : "]");
+}
+
+double NumberOf(const Message& message, const FieldDescriptor* field) {
+  const auto* reflection = message.GetReflection();
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_INT32: return reflection->GetInt32(message, field);
+    case FieldDescriptor::CPPTYPE_INT64:
+      return static_cast<double>(reflection->GetInt64(message, field));
+    case FieldDescriptor::CPPTYPE_DOUBLE: return reflection->GetDouble(message, field);
+    default: return 0;
+  }
+}
+
+bool Inside(const Range& range, double value) {
+  if (std::isnan(value)) return false;
+  const bool above = range.min_excluded ? value > range.min : value >= range.min;
+  const bool below = range.max_excluded ? value < range.max : value <= range.max;
+  return above && below;
+}
+
+// Collects violations of one spec.
+class Checker {
+ public:
+  explicit Checker(const v1::JobSpec& spec) : spec_(spec), kind_(*KindMessage(spec)) {}
+
+  std::vector<Violation> Run() {
+    ForEachValue(kind_, [this](const std::string& path, const Message& message,
+                               const FieldDescriptor* field) { CheckValue(path, message, field); });
+    CheckData();
+    CheckResources();
+    CheckPolicy();
+    CheckDependencies();
+    if (!spec_.has_evaluate()) {
+      CheckLength();
+      CheckEncoder();
+      CheckOptimizer();
+    }
+    if (spec_.has_pretrain()) CheckPretrain();
+    if (spec_.has_finetune()) CheckSegmentation();
+    CheckSource();
+    return std::move(violations_);
+  }
+
+ private:
+  void Add(const std::string& path, std::string given, std::string allowed) {
+    // One fault a field: the first is the plainest, later ones often follow from it.
+    if (!bad_.insert(path).second) return;
+    violations_.push_back({"spec." + path, std::move(given), std::move(allowed)});
+  }
+
+  bool IsGood(std::initializer_list<const char*> paths) const {
+    return std::none_of(paths.begin(), paths.end(),
+                        [this](const char* path) { return bad_.contains(path); });
+  }
+
+  void CheckValue(const std::string& path, const Message& message, const FieldDescriptor* field);
+  void CheckData();
+  void CheckResources();
+  void CheckPolicy();
+  void CheckDependencies();
+  void CheckLength();
+  void CheckEncoder();
+  void CheckOptimizer();
+  void CheckPretrain();
+  void CheckMask();
+  void CheckSegmentation();
+  void CheckSource();
+  void CheckBatch();
+
+  const v1::JobSpec& spec_;
+  const Message& kind_;
+  std::set<std::string> bad_;
+  std::vector<Violation> violations_;
+};
+
+// What can be said of a value without knowing any other.
+void Checker::CheckValue(const std::string& path, const Message& message,
+                         const FieldDescriptor* field) {
+  const auto* reflection = message.GetReflection();
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_ENUM: {
+      const int number = reflection->GetEnumValue(message, field);
+      if (number == 0 || field->enum_type()->FindValueByNumber(number) == nullptr) {
+        Add(path, absl::StrCat(number), AllowedText(field));
+      }
+      return;
+    }
+    case FieldDescriptor::CPPTYPE_STRING: {
+      const int count = field->is_repeated() ? reflection->FieldSize(message, field) : 1;
+      for (int i = 0; i < count; ++i) {
+        const std::string text = TextOf(message, field, i);
+        if (text.size() > kMaxText || std::any_of(text.begin(), text.end(), [](char c) {
+              return absl::ascii_iscntrl(static_cast<unsigned char>(c));
+            })) {
+          Add(path, absl::StrCat(text.size(), " bytes"),
+              "at most 4,096 bytes without control characters");
+        }
+      }
+      return;
+    }
+    default: break;
+  }
+  if (field->is_repeated() || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) return;
+  for (const Range& range : kRanges) {
+    if (path != range.path) continue;
+    if (!Inside(range, NumberOf(message, field))) {
+      Add(path, TextOf(message, field),
+          RangeText(range, field->cpp_type() != FieldDescriptor::CPPTYPE_DOUBLE));
+    }
+  }
+}
+
+// `count=256&seed=1` in any order, each at most once.
+bool IsGeneratorQuery(std::string_view query) {
+  std::set<std::string> seen;
+  while (!query.empty()) {
+    const size_t end = query.find('&');
+    const std::string_view pair = query.substr(0, end);
+    query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
+    const size_t equals = pair.find('=');
+    if (equals == std::string_view::npos) return false;
+    const std::string key(pair.substr(0, equals));
+    const std::string_view value = pair.substr(equals + 1);
+    uint64_t number = 0;
+    const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || stop != value.data() + value.size()) return false;
+    if ((key != "count" && key != "seed") || !seen.insert(key).second) return false;
+    if (key == "count" && (number < 1 || number > 1000000)) return false;
+  }
+  return true;
+}
+
+bool IsDataSource(std::string_view source) {
+  if (!source.empty() && source.front() == '/') return true;
+  constexpr std::string_view kGenerator = "synthetic:dermoscopy";
+  if (source.substr(0, kGenerator.size()) != kGenerator) return false;
+  source.remove_prefix(kGenerator.size());
+  return source.empty() || (source.front() == '?' && IsGeneratorQuery(source.substr(1)));
+}
+
+void Checker::CheckData() {
+  const v1::DataSpec& data = Data(spec_);
+  if (data.source().empty()) {
+    Add("data.source", "nothing",
+        "an absolute folder, or synthetic:dermoscopy?count=256&seed=1 for generated images");
+  } else if (!IsDataSource(data.source())) {
+    Add("data.source", data.source(),
+        "an absolute folder, or synthetic:dermoscopy?count=256&seed=1 (count from 1 to 1000000)");
+  }
+  static const std::set<std::string> kSplits = {"train", "validation", "test", "all"};
+  if (!kSplits.contains(data.split())) {
+    Add("data.split", data.split(), "one of train, validation, test, all");
+  }
+}
+
+void Checker::CheckResources() {
+  const v1::ResourceSpec& resources = Resources(spec_);
+  if (!resources.memory().empty() && !ParseQuantity(resources.memory())) {
+    Add("resources.memory", resources.memory(), "a quantity such as 512Mi or 8Gi");
+  }
+  if (!IsGood({"resources.ranks.min", "resources.ranks.max"})) return;
+  const int min = resources.ranks().min();
+  const int max = resources.ranks().max();
+  if (spec_.has_evaluate() && max > 1) {
+    Add("resources.ranks.max", absl::StrCat(max), "1, because an evaluation is one process");
+  } else if (max < min) {
+    Add("resources.ranks.max", absl::StrCat(max),
+        absl::StrCat("at least resources.ranks.min, which is ", min));
+  } else {
+    CheckBatch();
+  }
+}
+
+// Some world size must split the batch into equal parts.
+void Checker::CheckBatch() {
+  if (!IsGood({"train.globalBatch"})) return;
+  const int batch = Train(spec_).global_batch();
+  const int min = Resources(spec_).ranks().min();
+  const int max = Resources(spec_).ranks().max();
+  for (int size = min; size <= max; ++size) {
+    if (batch % size == 0) return;
+  }
+  const int below = batch - batch % min;
+  Add("train.globalBatch", absl::StrCat(batch),
+      absl::StrCat("a multiple of a number of ranks from ", min, " to ", max, ", for example ",
+                   below > 0 ? absl::StrCat(below, " or ") : "", below + min));
+}
+
+void Checker::CheckPolicy() {
+  constexpr int64_t kLongestSeconds = int64_t{365} * 24 * 3600;
+  const auto check = [this](const char* path, bool given, const google::protobuf::Duration& value) {
+    const bool positive = value.seconds() > 0 || (value.seconds() == 0 && value.nanos() > 0);
+    if (!given || (positive && value.seconds() <= kLongestSeconds)) return;
+    Add(path, absl::StrCat(value.seconds(), "s"), "a duration above 0 and at most 8760h");
+  };
+  const v1::PolicySpec& policy = Policy(spec_);
+  check("policy.checkpointEvery", policy.has_checkpoint_every(), policy.checkpoint_every());
+  check("policy.hangTimeout", policy.has_hang_timeout(), policy.hang_timeout());
+}
+
+void Checker::CheckDependencies() {
+  const std::vector<std::string> names = DependsOn(spec_);
+  if (names.size() > kMaxDependencies) {
+    Add("dependsOn", absl::StrCat(names.size(), " names"), "at most 100 names");
+  }
+  for (const std::string& name : names) {
+    if (!IsValidName(name)) Add("dependsOn", name, absl::StrCat("names of ", kNameAllowed));
+  }
+}
+
+void Checker::CheckLength() {
+  if (!IsGood({"train.epochs", "train.updates"})) return;
+  if (Train(spec_).epochs() == 0 && Train(spec_).updates() == 0) {
+    Add("train.epochs", "0", "at least 1 where train.updates is 0");
+  }
+}
+
+void Checker::CheckEncoder() {
+  const v1::ModelSpec& model = Model(spec_);
+  if (IsGood({"model.imageSize", "model.patch"}) && model.image_size() % model.patch() != 0) {
+    const int below = model.image_size() - model.image_size() % model.patch();
+    Add("model.imageSize", absl::StrCat(model.image_size()),
+        absl::StrCat("a multiple of model.patch ", model.patch(), "; the nearest are ",
+                     below > 0 ? absl::StrCat(below, " and ") : "", below + model.patch()));
+  }
+  // A quarter of the channels carries each of sin and cos of each axis.
+  if (IsGood({"model.dim", "model.heads"}) &&
+      (model.dim() % model.heads() != 0 || model.dim() % 4 != 0)) {
+    Add("model.dim", absl::StrCat(model.dim()),
+        absl::StrCat("a multiple of model.heads ", model.heads(), " and of 4"));
+  }
+}
+
+void Checker::CheckOptimizer() {
+  const v1::OptimSpec& optim =
+      spec_.has_pretrain() ? spec_.pretrain().optim() : spec_.finetune().optim();
+  const auto& betas = optim.betas();
+  const bool in_range = std::all_of(betas.begin(), betas.end(),
+                                    [](double beta) { return beta >= 0 && beta < 1; });
+  if (betas.size() != 2 || !in_range) {
+    std::vector<std::string> given;
+    for (const double beta : betas) given.push_back(NumberText(beta));
+    Add("optim.betas", absl::StrCat("[", absl::StrJoin(given, ", "), "]"),
+        "two numbers in [0, 1)");
+  }
+  if (IsGood({"optim.lr", "optim.minLr"}) && optim.min_lr() > optim.lr()) {
+    Add("optim.minLr", NumberText(optim.min_lr()),
+        absl::StrCat("at most optim.lr, which is ", NumberText(optim.lr())));
+  }
+}
+
+void Checker::CheckPretrain() {
+  const v1::PretrainSpec& spec = spec_.pretrain();
+  const v1::ModelSpec& model = spec.model();
+  if (IsGood({"model.decoderDim", "model.decoderHeads"}) &&
+      (model.decoder_dim() % model.decoder_heads() != 0 || model.decoder_dim() % 4 != 0)) {
+    Add("model.decoderDim", absl::StrCat(model.decoder_dim()),
+        absl::StrCat("a multiple of model.decoderHeads ", model.decoder_heads(), " and of 4"));
+  }
+  if (spec.method() == v1::PretrainSpec::MAE && spec.distill().lambda() > 0) {
+    Add("distill.lambda", NumberText(spec.distill().lambda()),
+        "0 with method mae, which has no self-distillation; use method g2ll for both losses");
+  }
+  if (spec.method() == v1::PretrainSpec::DINO && spec.mim().lambda() > 0) {
+    Add("mim.lambda", NumberText(spec.mim().lambda()),
+        "0 with method dino, which reconstructs nothing; use method g2ll for both losses");
+  }
+  if (spec.mim().lambda() == 0 && spec.distill().lambda() == 0) {
+    Add("mim.lambda", "0", "above 0 where distill.lambda is 0: one loss must be left");
+  }
+  CheckMask();
+}
+
+void Checker::CheckMask() {
+  const v1::MaskSpec& mask = spec_.pretrain().mask();
+  const v1::ModelSpec& model = spec_.pretrain().model();
+  if (!IsGood({"model.imageSize", "model.patch"})) return;
+  const int grid = model.image_size() / model.patch();
+  const int patches = grid * grid;
+  if (IsGood({"mask.regions"}) && mask.regions() > patches) {
+    Add("mask.regions", absl::StrCat(mask.regions()),
+        absl::StrCat("at most ", patches, ", the patches of an image"));
+  }
+  // As many as the masks will have: n less the visible ones, rounded down.
+  const int masked = patches - static_cast<int>(patches * (1 - mask.gamma()));
+  if (IsGood({"mask.gamma", "mim.lambda"}) && spec_.pretrain().mim().lambda() > 0 && masked < 1) {
+    Add("mask.gamma", NumberText(mask.gamma()),
+        absl::StrCat("at least ", NumberText(1.0 / patches),
+                     " where mim.lambda is above 0: one patch must be masked"));
+  }
+}
+
+void Checker::CheckSegmentation() {
+  const v1::ModelSpec& model = spec_.finetune().model();
+  const auto& channels = model.segmentation_channels();
+  std::vector<std::string> given(channels.size());
+  for (int i = 0; i < channels.size(); ++i) given[i] = absl::StrCat(channels[i]);
+  const std::string given_text = absl::StrCat("[", absl::StrJoin(given, ", "), "]");
+  if (std::any_of(channels.begin(), channels.end(), [](int c) { return c < 1 || c > 8192; })) {
+    Add("model.segmentationChannels", given_text, "whole numbers in [1, 8192]");
+  }
+  if (!IsGood({"model.patch"})) return;
+  const int patch = model.patch();
+  if ((patch & (patch - 1)) != 0) {
+    Add("model.patch", absl::StrCat(patch),
+        "a power of two, because the segmentation decoder doubles the resolution");
+    return;
+  }
+  int doublings = 0;
+  while ((1 << doublings) < patch) ++doublings;
+  if (channels.size() != doublings + 1) {
+    Add("model.segmentationChannels", given_text,
+        absl::StrCat(doublings + 1, " numbers: the first convolution and one for each of the ",
+                     doublings, " doublings that a patch of ", patch, " needs"));
+  }
+}
+
+void Checker::CheckSource() {
+  if (spec_.has_pretrain()) return;
+  const std::string path = spec_.has_finetune() ? "init.from" : "model.from";
+  const std::string from = SourceOf(spec_);
+  const Source source = ParseSource(from);
+  const bool required = spec_.has_evaluate();
+  const std::string allowed = absl::StrCat("job/NAME, checkpoint/ID, file:/ABSOLUTE/PATH",
+                                           required ? "" : " or none");
+  const bool good = [&] {
+    switch (source.kind) {
+      case Source::Kind::kNone: return !required;
+      case Source::Kind::kJob: return IsValidName(source.value);
+      case Source::Kind::kCheckpoint: return source.value.find('/') == std::string::npos;
+      case Source::Kind::kFile: return source.value.front() == '/';
+      case Source::Kind::kMalformed: return false;
+    }
+    return false;
+  }();
+  if (!good) Add(path, from.empty() ? "nothing" : from, allowed);
+}
+
+bool IsLabelText(std::string_view text) {
+  return text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' ||
+                  c == '-';
+         });
+}
+
+}  // namespace
+
+std::string Violation::Description() const {
+  return absl::StrCat("given ", given, ", allowed: ", allowed);
+}
+
+std::vector<Violation> Validate(const v1::JobSpec& spec) {
+  if (KindMessage(spec) == nullptr) {
+    return {{"spec", "no kind", "one of pretrain, finetune, evaluate"}};
+  }
+  return Checker(spec).Run();
+}
+
+bool IsValidName(std::string_view name) {
+  return !name.empty() && name.size() <= 63 && name.front() != '-' && name.back() != '-' &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+         });
+}
+
+std::vector<Violation> ValidateLabels(const std::map<std::string, std::string>& labels) {
+  constexpr char kAllowed[] = "at most 63 of A-Z, a-z, 0-9, ., _ and -";
+  std::vector<Violation> violations;
+  if (labels.size() > 1000) {
+    violations.push_back({"labels", absl::StrCat(labels.size(), " labels"), "at most 1,000"});
+    return violations;
+  }
+  for (const auto& [key, value] : labels) {
+    if (key.empty() || !IsLabelText(key)) {
+      violations.push_back({"labels", absl::StrCat("the key ", key.substr(0, 80)), kAllowed});
+    } else if (!IsLabelText(value)) {
+      violations.push_back({absl::StrCat("labels.", key), value.substr(0, 80), kAllowed});
+    }
+  }
+  return violations;
+}
+
+}  // namespace g2ll::spec
