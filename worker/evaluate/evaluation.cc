@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -149,9 +150,10 @@ absl::Status Evaluation::Run() {
 
 absl::Status Evaluation::OpenModel() {
   const fs::path directory(options_.checkpoint);
+  std::error_code ignored;  // what cannot be looked at is not there
   // An exported model is one file and has neither manifest nor history.
-  const bool is_exported = fs::exists(directory / "model.safetensors") &&
-                           !fs::exists(directory / checkpoint::kManifestName);
+  const bool is_exported = fs::exists(directory / "model.safetensors", ignored) &&
+                           !fs::exists(directory / checkpoint::kManifestName, ignored);
   if (!is_exported) {
     G2LL_RETURN_IF_ERROR(
         WithFailure(checkpoint::VerifyCheckpoint(directory), FailureKind::kStorage));

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -65,8 +66,9 @@ absl::StatusOr<checkpoint::TensorMap> ReadTensors(const fs::path& directory, boo
 }  // namespace
 
 absl::StatusOr<Segmenter> Segmenter::Load(const fs::path& directory, const std::string& device) {
-  const bool is_exported = fs::exists(directory / "model.safetensors");
-  if (!is_exported && !fs::exists(directory / "segmentation.safetensors")) {
+  std::error_code ignored;  // what cannot be looked at is not there
+  const bool is_exported = fs::exists(directory / "model.safetensors", ignored);
+  if (!is_exported && !fs::exists(directory / "segmentation.safetensors", ignored)) {
     return absl::FailedPreconditionError(
         absl::StrCat(directory.string(),
                      " holds no segmentation network: name a checkpoint of a FinetuneJob or an "

@@ -33,6 +33,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: 8px 14px; text-align: right; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); font-size: 13px; }
 th:first-child, td:first-child, .left { text-align: left; }
+td + td { white-space: nowrap; }
 details td:first-child { overflow-wrap: anywhere; min-width: 140px; }
 tr:last-child td { border-bottom: 0; }
 tr.own td:first-child { font-weight: 600; }
