@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,7 +166,8 @@ absl::StatusOr<std::unique_ptr<ChildProcess>> ForkAndExec(SpawnRequest request) 
   if (pid < 0) return ExecFailure(request.argv[0], errno);
 
   // pidfd_open cannot fail for a child that is not reaped, short of no descriptors.
-  UniqueFd pidfd(::pidfd_open(pid, 0));
+  // By number: the header of glibc 2.36 declares pidfd_open without extern "C".
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   exec_error.write.Reset();
   int failure = pidfd.valid() ? ReadExecError(exec_error.read.get()) : errno;
   if (failure != 0) {
