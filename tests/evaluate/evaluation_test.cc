@@ -66,6 +66,7 @@ class EvaluationTest : public testing::Test {
     std::string name = testing::TempDir() + "evaluation-XXXXXX";
     ASSERT_NE(mkdtemp(name.data()), nullptr);
     root_ = name;
+    torch::set_num_threads(1);  // threads only wait for each other on so small a network
     options_.job = "eval";
     options_.data.source = kSource;
     options_.data.split = data::Split::kTest;
