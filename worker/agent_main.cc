@@ -32,6 +32,7 @@ void AddOptions(CLI::App& app, AgentSettings& settings, std::string& config) {
   app.add_option("--coordinator", settings.coordinator, "host:port of the coordinator");
   app.add_option("--name", settings.name, "name of this worker; default: the host's name");
   app.add_option("--slots", settings.slots, "ranks that it can hold; default: GPUs, else 1");
+  app.add_option("--cpus", settings.cpus, "cores that its ranks share; default: all usable ones");
   app.add_option("--device", settings.device, "auto, cpu or cuda");
   app.add_option("--http-listen", settings.http_listen, "host:port of /metrics; port 0: any");
   app.add_option("--work-dir", settings.work_dir, "folder for caches");

@@ -95,7 +95,12 @@ void CompleteName(AgentSettings& settings, std::vector<std::string>& faults) {
 }
 
 void CompleteDevice(AgentSettings& settings, std::vector<std::string>& faults) {
-  settings.cpus = UsableCpus();
+  const int cores = UsableCpus();
+  if (settings.cpus == 0) settings.cpus = cores;
+  if (settings.cpus < 1 || settings.cpus > cores) {
+    faults.push_back("--cpus " + std::to_string(settings.cpus) + ": allowed are 1 to " +
+                     std::to_string(cores) + ", the cores that this process may use");
+  }
   const int gpus = CountGpus();
   if (settings.device == "auto") {
     settings.device = gpus > 0 ? "cuda" : "cpu";
@@ -179,6 +184,7 @@ const std::map<std::string, Key>& Keys() {
       {"coordinator", {Into(&AgentSettings::coordinator), "host:port"}},
       {"name", {Into(&AgentSettings::name), "a name"}},
       {"slots", {Into(&AgentSettings::slots), "a number"}},
+      {"cpus", {Into(&AgentSettings::cpus), "a number"}},
       {"device", {Into(&AgentSettings::device), "auto, cpu or cuda"}},
       {"httpListen", {Into(&AgentSettings::http_listen), "host:port"}},
       {"workDir", {Into(&AgentSettings::work_dir), "a folder"}},

@@ -15,6 +15,7 @@ struct AgentSettings {
   std::string coordinator = "127.0.0.1:7460";   // host:port
   std::string name;                             // empty: from the host's name
   int slots = 0;                                // 0: one per GPU, or one on CPU
+  int cpus = 0;                                 // cores that its ranks share; 0: all usable
   std::string device = "auto";                  // auto, cpu or cuda
   std::string http_listen = "127.0.0.1:7462";   // port 0: any free one
   std::string work_dir;                         // empty: below the user's state folder
@@ -31,9 +32,6 @@ struct AgentSettings {
   absl::Duration store_timeout = absl::Seconds(60);        // for the rendezvous store to serve
   absl::Duration orphan_timeout = absl::Minutes(30);       // without a coordinator
   int64_t min_free_bytes = int64_t{256} << 20;     // below the storage root, before a start
-
-  // Found out at start by CompleteSettings.
-  int cpus = 1;  // cores that this process may use
 };
 
 // Reads a YAML file over `settings`; keys are the flags' names in lowerCamelCase.
