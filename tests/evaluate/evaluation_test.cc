@@ -111,8 +111,7 @@ class EvaluationTest : public testing::Test {
   // Nothing of a report may be seen after a failure.
   void ExpectNoReport() const {
     EXPECT_EQ(events_.report, "");
-    EXPECT_TRUE(!fs::exists(root_ / "reports" / "uid") ||
-                fs::is_empty(root_ / "reports" / "uid"));
+    EXPECT_TRUE(!fs::exists(root_ / "reports" / "uid") || fs::is_empty(root_ / "reports" / "uid"));
   }
 
   fs::path root_;
@@ -147,8 +146,7 @@ TEST_F(EvaluationTest, ScoresAgreeWithOnesComputedAnotherWay) {
   double dice = 0, iou = 0, dice_native = 0;
   const int64_t num_images = (*dataset)->size();
   for (int64_t i = 0; i < num_images; ++i) {
-    const auto batch =
-        data::LoadSegmentationBatch(**dataset, {i}, {.image_size = 32, .patch = 8});
+    const auto batch = data::LoadSegmentationBatch(**dataset, {i}, {.image_size = 32, .patch = 8});
     ASSERT_TRUE(batch.ok()) << batch.status();
     const torch::NoGradGuard no_grad;
     const torch::Tensor logits = network->forward(batch->images)[0][0].contiguous();
@@ -206,8 +204,7 @@ TEST_F(EvaluationTest, TheReportHoldsBaselinesPhasesAndPictures) {
   EXPECT_EQ(report["phases"][0]["name"], "pretrain");
   EXPECT_EQ(report["phases"][1]["name"], "evaluate");
   EXPECT_GT(report["phases"][1]["imagesPerSecond"], 0);
-  const auto digest =
-      checkpoint::Sha256OfFile(fs::path(options_.checkpoint) / "manifest.json");
+  const auto digest = checkpoint::Sha256OfFile(fs::path(options_.checkpoint) / "manifest.json");
   EXPECT_EQ(report["checkpointSha256"], digest.value());
   const fs::path overlays = root_ / options_.report_path / "overlays";
   EXPECT_EQ(std::distance(fs::directory_iterator(overlays), fs::directory_iterator()), 8);

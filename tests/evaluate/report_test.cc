@@ -178,8 +178,8 @@ TEST_F(ReportTest, OverlaysArePngFilesWithPlainNames) {
                                                    "a_b___c____d__2_overlay.png"));
   png_image header{};
   header.version = PNG_IMAGE_VERSION;
-  ASSERT_NE(png_image_begin_read_from_file(
-                &header, (directory_ / "overlays" / "plain_overlay.png").c_str()),
+  ASSERT_NE(png_image_begin_read_from_file(&header,
+                                           (directory_ / "overlays" / "plain_overlay.png").c_str()),
             0);
   EXPECT_EQ(header.width, 256u);  // small pictures are enlarged
   EXPECT_EQ(header.height, 192u);
@@ -207,13 +207,13 @@ TEST(OverlayPictureTest, OutlinesHaveTheirColorsAndTheRestStays) {
                             picture.pixels.begin() + static_cast<ptrdiff_t>(at) + 3);
   };
   EXPECT_THAT(pixel(127, 160), ElementsAre(0x56, 0xb4, 0xe9));  // edge of the truth
-  EXPECT_THAT(pixel(200, 95), ElementsAre(0xf0, 0xe4, 0x42));  // edge of the prediction
+  EXPECT_THAT(pixel(200, 95), ElementsAre(0xf0, 0xe4, 0x42));   // edge of the prediction
   EXPECT_THAT(pixel(200, 160), ElementsAre(128, 128, 128));
 }
 
 TEST(ChartTest, TicksAreRoundNumbersInsideTheRange) {
-  EXPECT_THAT(AxisTicks(0, 1, 5), testing::Pointwise(testing::DoubleNear(1e-12),
-                                                     {0.0, 0.2, 0.4, 0.6, 0.8, 1.0}));
+  EXPECT_THAT(AxisTicks(0, 1, 5),
+              testing::Pointwise(testing::DoubleNear(1e-12), {0.0, 0.2, 0.4, 0.6, 0.8, 1.0}));
   EXPECT_THAT(AxisTicks(-3, 112, 5),
               testing::Pointwise(testing::DoubleNear(1e-9), {0.0, 50.0, 100.0}));
 }

@@ -140,8 +140,8 @@ absl::Status Evaluation::Run() {
   G2LL_RETURN_IF_ERROR(WithFailure(ScoreImages(), FailureKind::kData));
   G2LL_RETURN_IF_ERROR(WithFailure(AddPictures(), FailureKind::kData));
   Summarize();
-  G2LL_RETURN_IF_ERROR(WithFailure(report::WriteReport(report_, directory->path().string()),
-                                   FailureKind::kStorage));
+  G2LL_RETURN_IF_ERROR(
+      WithFailure(report::WriteReport(report_, directory->path().string()), FailureKind::kStorage));
   G2LL_RETURN_IF_ERROR(WithFailure(directory->Commit(), FailureKind::kStorage));
   EmitMetrics();
   events_.OnReport(options_.report_path);
@@ -210,8 +210,7 @@ absl::Status Evaluation::ChooseBaselines() {
   if (const auto dataset = data::Dataset::Open(options); dataset.ok()) {
     for (int64_t i = 0; i < (*dataset)->size(); ++i) {
       G2LL_ASSIGN_OR_RETURN(const data::LesionMask mask, (*dataset)->LoadMask(i));
-      training.masks.push_back(
-          data::ResizeMask(mask, training.size, training.size).pixels);
+      training.masks.push_back(data::ResizeMask(mask, training.size, training.size).pixels);
     }
   }
   constant_mask_ = metric::ChooseConstantMask(training);
@@ -250,10 +249,10 @@ absl::Status Evaluation::ScoreBatch(const EvaluationBatch& batch) {
     const int64_t row = static_cast<int64_t>(i);
     const std::string& id = dataset_->id(batch.network.indices[i]);
     if (!logits[row].isfinite().all().item<bool>()) {
-      return WithFailure(
-          absl::InternalError(absl::StrCat("image ", id, ": the network's prediction is not a "
-                                                         "finite number")),
-          FailureKind::kNonFinite);
+      return WithFailure(absl::InternalError(absl::StrCat("image ", id,
+                                                          ": the network's prediction is not a "
+                                                          "finite number")),
+                         FailureKind::kNonFinite);
     }
     const data::LesionMask& truth = batch.native_truth[i];
     const metric::OverlapCounts native = metric::CountOverlap(
@@ -290,9 +289,8 @@ absl::Status Evaluation::AddPictures() {
     overlay.score = report_.images[order[position]];
     G2LL_ASSIGN_OR_RETURN(overlay.image, dataset_->LoadImage(index));
     G2LL_ASSIGN_OR_RETURN(overlay.truth, dataset_->LoadMask(index));
-    G2LL_ASSIGN_OR_RETURN(
-        const data::SegmentationBatch batch,
-        data::LoadSegmentationBatch(*dataset_, {index}, segmenter_->input()));
+    G2LL_ASSIGN_OR_RETURN(const data::SegmentationBatch batch,
+                          data::LoadSegmentationBatch(*dataset_, {index}, segmenter_->input()));
     overlay.prediction = Segmenter::NativeMask(segmenter_->Predict(batch.images)[0],
                                                overlay.truth.height, overlay.truth.width);
     report_.overlays.push_back(std::move(overlay));
@@ -331,16 +329,19 @@ void Evaluation::Summarize() {
                      [&seen](const report::ImageScore& score) { return seen.contains(score.id); });
   }
   const double seconds = Seconds();
-  report_.runs.push_back({options_.job, "EvaluateJob", seconds,
-                          static_cast<double>(num_images) / seconds, num_images, {}});
+  report_.runs.push_back({options_.job,
+                          "EvaluateJob",
+                          seconds,
+                          static_cast<double>(num_images) / seconds,
+                          num_images,
+                          {}});
 }
 
 void Evaluation::EmitMetrics() const {
-  const std::pair<const char*, double> metrics[] = {
-      {"test/dice", report_.dice.mean},
-      {"test/iou", report_.iou.mean},
-      {"test/dice_native", report_.dice_native.mean},
-      {"test/iou_native", report_.iou_native.mean}};
+  const std::pair<const char*, double> metrics[] = {{"test/dice", report_.dice.mean},
+                                                    {"test/iou", report_.iou.mean},
+                                                    {"test/dice_native", report_.dice_native.mean},
+                                                    {"test/iou_native", report_.iou_native.mean}};
   for (const auto& [name, value] : metrics) {
     events_.OnMetric({name, value, manifest_.step, manifest_.train_epoch});
   }

@@ -16,13 +16,13 @@ struct EvaluationOptions {
   std::string job;  // short name, for the report
   // Images; `needs_masks` is taken as set.
   data::DatasetOptions data;
-  std::string checkpoint;    // absolute path of a checkpoint directory of a FinetuneJob
-  std::string storage_root;  // absolute
-  std::string report_path;   // relative to `storage_root`; must not exist yet
-  int64_t batch = 16;        // images in one forward pass, at least 1
-  int threads = 1;           // batches read at the same time, ahead of their use
+  std::string checkpoint;      // absolute path of a checkpoint directory of a FinetuneJob
+  std::string storage_root;    // absolute
+  std::string report_path;     // relative to `storage_root`; must not exist yet
+  int64_t batch = 16;          // images in one forward pass, at least 1
+  int threads = 1;             // batches read at the same time, ahead of their use
   std::string device = "cpu";  // as torch writes it, for example `cuda:0`
-  uint64_t seed = 0;         // of the bootstrap
+  uint64_t seed = 0;           // of the bootstrap
 };
 
 // Measures a segmentation network on a split: Dice and IoU of every image at the

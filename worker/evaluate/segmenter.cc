@@ -101,13 +101,12 @@ torch::Tensor Segmenter::Predict(const torch::Tensor& images) {
 
 data::LesionMask Segmenter::NativeMask(const torch::Tensor& logits, int height, int width) {
   namespace F = torch::nn::functional;
-  const torch::Tensor resized = F::interpolate(
-      logits.unsqueeze(0), F::InterpolateFuncOptions()
-                               .size(std::vector<int64_t>{height, width})
-                               .mode(torch::kBilinear)
-                               .align_corners(false));
-  const torch::Tensor bytes =
-      (resized.sigmoid() > 0.5).to(torch::kUInt8).mul_(255).contiguous();
+  const torch::Tensor resized =
+      F::interpolate(logits.unsqueeze(0), F::InterpolateFuncOptions()
+                                              .size(std::vector<int64_t>{height, width})
+                                              .mode(torch::kBilinear)
+                                              .align_corners(false));
+  const torch::Tensor bytes = (resized.sigmoid() > 0.5).to(torch::kUInt8).mul_(255).contiguous();
   const uint8_t* first = bytes.const_data_ptr<uint8_t>();
   return {height, width, std::vector<uint8_t>(first, first + bytes.numel())};
 }

@@ -226,8 +226,7 @@ std::string DrawHistogram(const Histogram& histogram) {
     // The nudge keeps a value such as 0.15 out of the bin that ends there.
     const double bin = std::floor((value - histogram.low) / width + 1e-9);
     if (std::isfinite(bin)) {
-      counts[static_cast<size_t>(
-          std::clamp(bin, 0.0, static_cast<double>(counts.size() - 1)))]++;
+      counts[static_cast<size_t>(std::clamp(bin, 0.0, static_cast<double>(counts.size() - 1)))]++;
     }
   }
   Axes axes;

@@ -33,29 +33,28 @@ std::string HeadRow(std::initializer_list<std::string_view> names) {
 }
 
 std::string Table(const std::string& head, const std::string& rows) {
-  return Element("div", "card scroll",
-                 Element("table", "", head + Element("tbody", "", rows)));
+  return Element("div", "card scroll", Element("table", "", head + Element("tbody", "", rows)));
 }
 
 std::string Number(std::string_view name, const Summary& summary, std::string_view below) {
   return Element(
       "div", "card number",
-      absl::StrCat(Element("span", "name", name), Element("b", "", FormatFixed(summary.mean, 3)),
-                   Element("span", "soft",
-                           absl::StrFormat("95 %% interval %s to %s<br>%s",
-                                           FormatFixed(summary.ci_low, 3),
-                                           FormatFixed(summary.ci_high, 3), below))));
+      absl::StrCat(
+          Element("span", "name", name), Element("b", "", FormatFixed(summary.mean, 3)),
+          Element("span", "soft",
+                  absl::StrFormat("95 %% interval %s to %s<br>%s", FormatFixed(summary.ci_low, 3),
+                                  FormatFixed(summary.ci_high, 3), below))));
 }
 
 std::string Numbers(const ReportInput& input) {
-  const std::string network = absl::StrFormat("at %d x %d pixels", input.image_size,
-                                              input.image_size);
+  const std::string network =
+      absl::StrFormat("at %d x %d pixels", input.image_size, input.image_size);
   const std::string native = "at the images' own size";
-  return Element("div", "numbers",
-                 absl::StrCat(Number("Dice", input.dice, network),
-                              Number("IoU", input.iou, network),
-                              Number("Dice, native", input.dice_native, native),
-                              Number("IoU, native", input.iou_native, native)));
+  return Element(
+      "div", "numbers",
+      absl::StrCat(Number("Dice", input.dice, network), Number("IoU", input.iou, network),
+                   Number("Dice, native", input.dice_native, native),
+                   Number("IoU, native", input.iou_native, native)));
 }
 
 std::string ScoreCell(double value) {
@@ -80,8 +79,8 @@ std::string Baselines(const ReportInput& input) {
       Element("h2", "", "Against predictions that ignore the image"),
       Table(HeadRow({"Prediction", "Dice", "IoU"}), rows),
       Element("p", "soft",
-              absl::StrCat("Means over the same ", input.images.size(),
-                           " images at network size. ", EscapeHtml(input.baseline_note))));
+              absl::StrCat("Means over the same ", input.images.size(), " images at network size. ",
+                           EscapeHtml(input.baseline_note))));
 }
 
 bool StartsWith(const std::string& name, std::string_view prefix) {
@@ -112,16 +111,16 @@ std::string Curves(const ReportInput& input) {
     const std::string phase = run.kind == "PretrainJob" ? "Pre-training" : "Fine-tuning";
     absl::StrAppend(
         &charts,
-        RunChart(run, phase + " loss",
-                 // In fine-tuning `loss/segmentation` is `loss` under another name.
-                 [](const std::string& name) {
-                   return name == "loss" ||
-                          (StartsWith(name, "loss/") && name != "loss/segmentation");
-                 },
-                 std::pair(0.0, 0.0)),
-        RunChart(run, "Validation",
-                 [](const std::string& name) { return StartsWith(name, "val/"); },
-                 std::pair(0.0, 1.0)));
+        RunChart(
+            run, phase + " loss",
+            // In fine-tuning `loss/segmentation` is `loss` under another name.
+            [](const std::string& name) {
+              return name == "loss" || (StartsWith(name, "loss/") && name != "loss/segmentation");
+            },
+            std::pair(0.0, 0.0)),
+        RunChart(
+            run, "Validation", [](const std::string& name) { return StartsWith(name, "val/"); },
+            std::pair(0.0, 1.0)));
   }
   return charts.empty() ? ""
                         : absl::StrCat(Element("h2", "", "How it was trained"),
@@ -162,10 +161,9 @@ std::string Pictures(const std::vector<Thumbnail>& thumbnails) {
                         "outline drawn by a person</span><span><i class=\"key\" "
                         "style=\"background:%s\"></i>outline of this model</span></p>\n",
                         kTruthColor, kPredictionColor);
-  const std::pair<OverlayGroup, std::string_view> groups[] = {
-      {OverlayGroup::kBest, "Best"},
-      {OverlayGroup::kMiddle, "Middle"},
-      {OverlayGroup::kWorst, "Worst"}};
+  const std::pair<OverlayGroup, std::string_view> groups[] = {{OverlayGroup::kBest, "Best"},
+                                                              {OverlayGroup::kMiddle, "Middle"},
+                                                              {OverlayGroup::kWorst, "Worst"}};
   for (const auto& [group, name] : groups) {
     std::string pictures;
     for (const Thumbnail& thumbnail : thumbnails) {
@@ -207,10 +205,11 @@ std::string Facts(const ReportInput& input) {
                    Fact("Split", absl::StrCat(EscapeHtml(input.split), ", ", input.images.size(),
                                               " images with masks")),
                    Fact("Held out", seen),
-                   Fact("Checkpoint", Element("span", "mono",
-                                              "SHA-256 " + EscapeHtml(input.checkpoint_sha256))),
-                   Fact("Scores", "Dice and IoU are taken per image and then averaged; the "
-                                  "intervals are percentile bootstraps over images.")));
+                   Fact("Checkpoint",
+                        Element("span", "mono", "SHA-256 " + EscapeHtml(input.checkpoint_sha256))),
+                   Fact("Scores",
+                        "Dice and IoU are taken per image and then averaged; the "
+                        "intervals are percentile bootstraps over images.")));
 }
 
 std::string ImageTable(const ReportInput& input) {
@@ -230,10 +229,10 @@ std::string ImageTable(const ReportInput& input) {
   return absl::StrCat(
       Element("h2", "", "Every image"),
       Element("details", "card",
-              absl::StrCat(Element("summary", "", "Scores, worst first"),
-                           Element("div", "scroll",
-                                   Element("table", "", head + Element("tbody", "", rows))),
-                           Element("p", "soft", "The same numbers stand in per_image.csv."))));
+              absl::StrCat(
+                  Element("summary", "", "Scores, worst first"),
+                  Element("div", "scroll", Element("table", "", head + Element("tbody", "", rows))),
+                  Element("p", "soft", "The same numbers stand in per_image.csv."))));
 }
 
 }  // namespace
@@ -255,8 +254,8 @@ std::string BuildPage(const ReportInput& input, const std::vector<Thumbnail>& th
       Element("p", "soft wrap",
               absl::StrCat(input.images.size(), " images of the ", EscapeHtml(input.split),
                            " split of ", EscapeHtml(input.data_source))),
-      Numbers(input), Baselines(input), Pictures(thumbnails), DiceHistogram(input),
-      Curves(input), absl::StrCat(Phases(input), "<br>", Facts(input), ImageTable(input)));
+      Numbers(input), Baselines(input), Pictures(thumbnails), DiceHistogram(input), Curves(input),
+      absl::StrCat(Phases(input), "<br>", Facts(input), ImageTable(input)));
   return absl::StrCat(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",

@@ -27,8 +27,8 @@ constexpr int kThumbnailSide = 256;
 std::string OverlayName(const std::string& id, std::set<std::string>* taken) {
   std::string stem;
   for (const char c : id) {
-    const bool plain = absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' ||
-                       c == '-' || c == '_';
+    const bool plain =
+        absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' || c == '_';
     stem += plain ? c : '_';
   }
   stem.resize(std::min<size_t>(stem.size(), 200));
@@ -71,8 +71,8 @@ absl::Status WriteReport(const ReportInput& input, const std::string& directory)
   }
   G2LL_RETURN_IF_ERROR(
       data::WriteFileAtomically((root / "per_image.csv").string(), BuildPerImageCsv(input)));
-  G2LL_RETURN_IF_ERROR(data::WriteFileAtomically((root / "report.html").string(),
-                                                 BuildPage(input, thumbnails)));
+  G2LL_RETURN_IF_ERROR(
+      data::WriteFileAtomically((root / "report.html").string(), BuildPage(input, thumbnails)));
   return data::WriteFileAtomically((root / "report.json").string(), BuildReportJson(input));
 }
 

@@ -61,8 +61,8 @@ struct ReportInput {
   std::vector<ImageScore> images;
   Summary dice, iou, dice_native, iou_native;
   Baseline constant_mask, centered_ellipse;
-  std::string baseline_note;  // how the two were chosen, one sentence
-  std::vector<RunHistory> runs;  // oldest first, the evaluation last
+  std::string baseline_note;                        // how the two were chosen, one sentence
+  std::vector<RunHistory> runs;                     // oldest first, the evaluation last
   std::optional<bool> pretrain_disjoint_from_test;  // absent: not pre-trained
   std::string checkpoint_sha256;
   std::vector<Overlay> overlays;  // best, middle and worst images
