@@ -40,15 +40,12 @@ class Digest {
   Digest() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
     EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr);
   }
-  void Add(std::string_view bytes) {
-    EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
-  }
+  void Add(std::string_view bytes) { EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()); }
   std::string Hex() {
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
     unsigned int size = 0;
     EVP_DigestFinal_ex(context_.get(), digest.data(), &size);
-    return absl::BytesToHexString(
-        std::string(reinterpret_cast<const char*>(digest.data()), size));
+    return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(digest.data()), size));
   }
 
  private:
@@ -86,8 +83,7 @@ struct FileEntry {
 absl::StatusOr<std::vector<FileEntry>> ListFiles(const fs::path& directory) {
   std::vector<FileEntry> files;
   std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end;
-       it.increment(error)) {
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
     if (name == kManifestName) continue;
     if (!fs::is_regular_file(it->symlink_status())) {
@@ -142,14 +138,14 @@ absl::Status CheckFile(const fs::path& path, const FileRecord& record) {
   const uint64_t size = fs::file_size(path, error);
   if (error) return absl::DataLossError(absl::StrCat(path.string(), ": ", error.message()));
   if (size != record.size) {
-    return absl::DataLossError(absl::StrCat(path.string(), ": has ", size,
-                                            " bytes, the manifest says ", record.size));
+    return absl::DataLossError(
+        absl::StrCat(path.string(), ": has ", size, " bytes, the manifest says ", record.size));
   }
   G2LL_ASSIGN_OR_RETURN(const std::string sha256, Sha256OfFile(path));
   if (sha256 != record.sha256) {
-    return absl::DataLossError(
-        absl::StrCat(path.string(), ": content differs from the manifest (SHA-256 ", sha256,
-                     " instead of ", record.sha256, ")"));
+    return absl::DataLossError(absl::StrCat(path.string(),
+                                            ": content differs from the manifest (SHA-256 ", sha256,
+                                            " instead of ", record.sha256, ")"));
   }
   return absl::OkStatus();
 }
@@ -208,7 +204,8 @@ absl::StatusOr<CheckpointSummary> CheckpointWriter::Finish(Manifest fields) {
     std::error_code error;
     FileRecord record;
     record.size = fs::file_size(file.path, error);
-    if (error) return absl::UnavailableError(absl::StrCat(file.path.string(), ": ", error.message()));
+    if (error)
+      return absl::UnavailableError(absl::StrCat(file.path.string(), ": ", error.message()));
     G2LL_ASSIGN_OR_RETURN(record.sha256, Sha256OfFile(file.path));
     summary.total_bytes += record.size;
     fields.files[file.name] = std::move(record);
@@ -238,8 +235,8 @@ absl::StatusOr<Manifest> ReadManifest(const fs::path& directory) {
   const fs::path path = directory / kManifestName;
   std::error_code error;
   if (!fs::is_regular_file(path, error)) {
-    return absl::NotFoundError(absl::StrCat(
-        directory.string(), ": is not a checkpoint (it has no ", std::string(kManifestName), ")"));
+    return absl::NotFoundError(absl::StrCat(directory.string(), ": is not a checkpoint (it has no ",
+                                            std::string(kManifestName), ")"));
   }
   if (fs::file_size(path, error) > kMaxManifestBytes || error) {
     return absl::DataLossError(absl::StrCat(path.string(), ": is too large for a manifest"));

@@ -24,10 +24,10 @@ struct Manifest {
   int format = 1;
   std::string job;
   std::string job_uid;
-  std::string kind;          // for example `PretrainJob`
-  int64_t epoch = 0;         // epoch of the attempt that wrote it
-  int64_t step = 0;          // optimiser updates finished
-  double train_epoch = 0;    // passes over the data finished
+  std::string kind;        // for example `PretrainJob`
+  int64_t epoch = 0;       // epoch of the attempt that wrote it
+  int64_t step = 0;        // optimiser updates finished
+  double train_epoch = 0;  // passes over the data finished
   std::string config_digest;
   std::map<std::string, FileRecord> files;  // filled by CheckpointWriter
 };
@@ -81,7 +81,8 @@ absl::StatusOr<Manifest> ReadManifest(const std::filesystem::path& directory);
 
 // Reads every file and compares sizes and digests with the manifest.
 // Errors: those of ReadManifest; DataLoss that names the first file that is
-// missing, extra, of another size or of other content.
+// missing, extra, of another size or of other content; FailedPrecondition for
+// something that is not a regular file.
 absl::Status VerifyCheckpoint(const std::filesystem::path& directory);
 
 // Lower-case hexadecimal SHA-256. Errors: NotFound, Unavailable.

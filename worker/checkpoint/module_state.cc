@@ -23,10 +23,10 @@ std::string ShapeText(const torch::Tensor& tensor) {
 std::string Listed(std::string_view label, const std::vector<std::string>& items) {
   if (items.empty()) return "";
   const size_t shown = std::min(items.size(), kMaxListed);
-  return absl::StrCat("; ", items.size(), " ", std::string(label), ": ",
-                      absl::StrJoin(items.begin(), items.begin() + static_cast<ptrdiff_t>(shown),
-                                    ", "),
-                      shown < items.size() ? ", ..." : "");
+  return absl::StrCat(
+      "; ", items.size(), " ", std::string(label), ": ",
+      absl::StrJoin(items.begin(), items.begin() + static_cast<ptrdiff_t>(shown), ", "),
+      shown < items.size() ? ", ..." : "");
 }
 
 absl::Status Compare(const NamedTensors& destination, const TensorMap& source,

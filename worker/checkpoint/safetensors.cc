@@ -128,8 +128,7 @@ absl::StatusOr<ElementType> ParseType(const Json& json, std::string_view file,
 }
 
 absl::StatusOr<std::vector<int64_t>> ParseCounts(const Json& json, const char* key,
-                                                 std::string_view file,
-                                                 const std::string& tensor) {
+                                                 std::string_view file, const std::string& tensor) {
   const auto it = json.find(key);
   if (it == json.end() || !it->is_array()) {
     return DamagedTensor(file, tensor, absl::StrCat("has no ", key));
@@ -138,8 +137,7 @@ absl::StatusOr<std::vector<int64_t>> ParseCounts(const Json& json, const char* k
   for (const Json& value : *it) {
     const std::optional<int64_t> count = AsCount(value);
     if (!count) {
-      return DamagedTensor(file, tensor,
-                           absl::StrCat(key, " holds something other than a count"));
+      return DamagedTensor(file, tensor, absl::StrCat(key, " holds something other than a count"));
     }
     counts.push_back(*count);
   }
@@ -188,7 +186,8 @@ absl::Status CheckLayout(std::vector<TensorEntry>* tensors, uint64_t data_size,
     expected = entry.end;
   }
   if (expected != data_size) {
-    return Damaged(file, absl::StrCat("has ", data_size - expected, " bytes after the last tensor"));
+    return Damaged(file,
+                   absl::StrCat("has ", data_size - expected, " bytes after the last tensor"));
   }
   return absl::OkStatus();
 }
@@ -218,8 +217,8 @@ absl::Status CheckTensors(const std::vector<TensorBytes>& tensors, const std::st
   std::set<std::string_view> names;
   for (const TensorBytes& tensor : tensors) {
     const auto fault = [&](std::string_view text) {
-      return absl::InvalidArgumentError(absl::StrCat(file, ": tensor ", Printable(tensor.name),
-                                                     ": ", std::string(text)));
+      return absl::InvalidArgumentError(
+          absl::StrCat(file, ": tensor ", Printable(tensor.name), ": ", std::string(text)));
     };
     if (tensor.name.empty() || tensor.name == kMetadataKey) return fault("name is not allowed");
     if (!names.insert(tensor.name).second) return fault("is there twice");
@@ -314,7 +313,8 @@ absl::Status WriteSafetensors(const std::filesystem::path& path,
   }
   stream.close();
   if (!stream) {
-    return absl::UnavailableError(absl::StrCat(path.string(), ": cannot be written: ", ErrnoText()));
+    return absl::UnavailableError(
+        absl::StrCat(path.string(), ": cannot be written: ", ErrnoText()));
   }
   return absl::OkStatus();
 }

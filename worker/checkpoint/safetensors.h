@@ -48,8 +48,7 @@ struct SafetensorsHeader {
 // of the file.
 // Error: DataLoss, one line that names the file and, where there is one, the tensor.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(std::string_view prefix,
-                                                         uint64_t file_size,
-                                                         std::string_view name);
+                                                         uint64_t file_size, std::string_view name);
 
 // The same for a file. Errors: NotFound, Unavailable (cannot be read), DataLoss.
 absl::StatusOr<SafetensorsHeader> ReadSafetensorsHeader(const std::filesystem::path& path);

@@ -81,9 +81,9 @@ absl::Status SaveTensors(const std::filesystem::path& path, const NamedTensors& 
                                                      ": a dtype that the format does not have"));
     }
     const torch::Tensor& copy = copies.emplace_back(tensor.detach().cpu().contiguous());
-    bytes.push_back({name, *type, copy.sizes().vec(),
-                     std::string_view(static_cast<const char*>(copy.const_data_ptr()),
-                                      copy.nbytes())});
+    bytes.push_back(
+        {name, *type, copy.sizes().vec(),
+         std::string_view(static_cast<const char*>(copy.const_data_ptr()), copy.nbytes())});
   }
   return WriteSafetensors(path, bytes, metadata);
 }

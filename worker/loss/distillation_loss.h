@@ -18,7 +18,7 @@ struct DistillationOptions {
   double student_temp = 0.1;   // > 0
   double teacher_temp = 0.04;  // > 0
   Pairs pairs = Pairs::kSame;
-  int views = 2;               // V, at least 2 for kCross
+  int views = 2;  // V, at least 2 for kCross
 };
 
 // Cross entropy between centred, sharpened teacher and sharpened student (paper

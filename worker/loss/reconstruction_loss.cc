@@ -47,9 +47,9 @@ torch::Tensor ReconstructionTarget(const torch::Tensor& images, int patch, bool 
 
 torch::Tensor ReconstructionLoss(const torch::Tensor& prediction, const torch::Tensor& images,
                                  const torch::Tensor& masked_ids, int patch, bool norm_pix) {
-  TORCH_CHECK(masked_ids.dim() == 2 && masked_ids.size(0) == prediction.size(0) &&
-                  masked_ids.size(1) > 0,
-              "masked ids must be [B,k] with k > 0, got ", masked_ids.sizes());
+  TORCH_CHECK(
+      masked_ids.dim() == 2 && masked_ids.size(0) == prediction.size(0) && masked_ids.size(1) > 0,
+      "masked ids must be [B,k] with k > 0, got ", masked_ids.sizes());
   const torch::Tensor index = masked_ids.unsqueeze(-1).expand({-1, -1, prediction.size(2)});
   // Only the masked patches are normalised: the others are not compared.
   torch::Tensor target = Patchify(Widen(images), patch).gather(1, index);

@@ -77,11 +77,10 @@ class Normalize : public torch::autograd::Function<Normalize> {
     c10::static_intrusive_pointer_cast<Reduction>(capsule)->all_reduce_sum(sums);
     const torch::Tensor means = (sums / saved[4]).to(gradient.scalar_type());
     const int64_t channels = weight.size(0);
-    const torch::Tensor input_gradient =
-        (gradient - PerChannel(means.slice(0, 0, channels)) -
-         normalized * PerChannel(means.slice(0, channels))) *
-        PerChannel(inverse_deviation * weight);
-    return {input_gradient,  weight_gradient, bias_gradient, torch::Tensor(),
+    const torch::Tensor input_gradient = (gradient - PerChannel(means.slice(0, 0, channels)) -
+                                          normalized * PerChannel(means.slice(0, channels))) *
+                                         PerChannel(inverse_deviation * weight);
+    return {input_gradient,  weight_gradient, bias_gradient,  torch::Tensor(),
             torch::Tensor(), torch::Tensor(), torch::Tensor()};
   }
 };

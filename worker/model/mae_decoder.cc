@@ -20,8 +20,8 @@ MaeDecoderImpl::MaeDecoderImpl(const MaeDecoderOptions& options) : options_(opti
   norm_ = register_module(
       "decoder_norm",
       torch::nn::LayerNorm(torch::nn::LayerNormOptions({options.dim}).eps(kLayerNormEps)));
-  predict_ = register_module(
-      "decoder_pred", torch::nn::Linear(options.dim, options.patch * options.patch * 3));
+  predict_ = register_module("decoder_pred",
+                             torch::nn::Linear(options.dim, options.patch * options.patch * 3));
 }
 
 torch::Tensor MaeDecoderImpl::forward(const torch::Tensor& latent,

@@ -7,8 +7,8 @@
 namespace g2ll::model {
 
 torch::Tensor SinCosPositions(int grid, int dim) {
-  TORCH_CHECK(grid > 0 && dim > 0 && dim % 4 == 0, "positions need a width that is a multiple of 4, got ",
-              dim);
+  TORCH_CHECK(grid > 0 && dim > 0 && dim % 4 == 0,
+              "positions need a width that is a multiple of 4, got ", dim);
   const int64_t quarter = dim / 4;
   const auto options = torch::dtype(torch::kFloat64);
   const torch::Tensor frequency =

@@ -15,18 +15,17 @@ torch::Tensor WeightNormLinearImpl::forward(const torch::Tensor& input) {
 
 ProjectionHeadImpl::ProjectionHeadImpl(const ProjectionHeadOptions& options) : options_(options) {
   mlp_ = register_module(
-      "mlp", torch::nn::Sequential(torch::nn::Linear(options.in_dim, options.hidden),
-                                   torch::nn::GELU(),
-                                   torch::nn::Linear(options.hidden, options.hidden),
-                                   torch::nn::GELU(),
-                                   torch::nn::Linear(options.hidden, options.bottleneck)));
+      "mlp",
+      torch::nn::Sequential(torch::nn::Linear(options.in_dim, options.hidden), torch::nn::GELU(),
+                            torch::nn::Linear(options.hidden, options.hidden), torch::nn::GELU(),
+                            torch::nn::Linear(options.hidden, options.bottleneck)));
   last_layer_ = register_module("last_layer", WeightNormLinear(options.bottleneck, options.out));
 }
 
 torch::Tensor ProjectionHeadImpl::forward(const torch::Tensor& features) {
   const torch::Tensor code = mlp_->forward(features);
-  return last_layer_->forward(
-      torch::nn::functional::normalize(code, torch::nn::functional::NormalizeFuncOptions().dim(-1)));
+  return last_layer_->forward(torch::nn::functional::normalize(
+      code, torch::nn::functional::NormalizeFuncOptions().dim(-1)));
 }
 
 }  // namespace g2ll::model

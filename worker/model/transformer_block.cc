@@ -50,7 +50,8 @@ torch::Tensor TransformerBlockImpl::forward(const torch::Tensor& tokens) {
 torch::Tensor TransformerBlockImpl::drop_path(const torch::Tensor& branch) {
   if (drop_path_ == 0 || !is_training()) return branch;
   const double keep = 1 - drop_path_;
-  const torch::Tensor kept = torch::empty({branch.size(0), 1, 1}, branch.options()).bernoulli_(keep);
+  const torch::Tensor kept =
+      torch::empty({branch.size(0), 1, 1}, branch.options()).bernoulli_(keep);
   return branch * kept.div_(keep);
 }
 

@@ -27,9 +27,8 @@ VitEncoderImpl::VitEncoderImpl(const VitOptions& options) : options_(options) {
               "image size ", options.image_size, " is not a multiple of patch ", options.patch);
   cls_token_ = register_parameter("cls_token", torch::zeros({1, 1, options.dim}));
   const torch::Tensor positions = SinCosPositions(GridOf(options), options.dim);
-  pos_embed_ = options.learned_pos
-                   ? register_parameter("pos_embed", torch::zeros_like(positions))
-                   : register_buffer("pos_embed", positions);
+  pos_embed_ = options.learned_pos ? register_parameter("pos_embed", torch::zeros_like(positions))
+                                   : register_buffer("pos_embed", positions);
   projection_ = register_module("patch_embed", PatchEmbed(options.dim, options.patch))->proj;
   blocks_ = register_module("blocks", torch::nn::ModuleList());
   for (int i = 0; i < options.depth; ++i) {

@@ -1,0 +1,95 @@
+// Compares the product's numbers with golden data that an independent reference
+// computed: golden_test [--only CASE,CASE...] DIR
+//
+// Everything comes from DIR/manifest.json. A case of the manifest that this
+// program does not know is a failure, and so is a stored tensor that was not
+// compared. Exit code 0 when everything agrees, 1 when not, 2 for wrong usage.
+
+#include <torch/torch.h>
+
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "tests/golden/cases.h"
+
+namespace g2ll::golden {
+namespace {
+
+using CaseFunction = void (*)(GoldenCase&);
+
+const std::map<std::string, CaseFunction>& KnownCases() {
+  static const std::map<std::string, CaseFunction> cases = {
+      {"formula", &CheckFormula},  {"vit", &CheckVit},   {"visible", &CheckVisible},
+      {"mae", &CheckMae},          {"head", &CheckHead}, {"g2ll", &CheckG2ll},
+      {"mae_step", &CheckMaeStep}, {"dino", &CheckDino}, {"seg", &CheckSeg},
+      {"masking", &CheckMasking}};
+  return cases;
+}
+
+bool RunCase(const std::filesystem::path& directory, const nlohmann::json& manifest,
+             const std::string& name) {
+  const auto known = KnownCases().find(name);
+  if (known == KnownCases().end()) {
+    std::cout << "FAIL " << name << ": this program does not know the case\n";
+    return false;
+  }
+  try {
+    GoldenCase golden(directory, manifest, name);
+    known->second(golden);
+    golden.CheckNothingIsLeft();
+    for (const std::string& failure : golden.failures()) std::cout << "FAIL " << failure << "\n";
+    if (!golden.failures().empty()) return false;
+    std::cout << "ok   " << name << ": " << golden.comparisons() << " tensors\n";
+    return true;
+  } catch (const std::exception& error) {
+    std::cout << "FAIL " << name << ": " << error.what() << "\n";
+    return false;
+  }
+}
+
+int Run(const std::filesystem::path& directory, const std::set<std::string>& only) {
+  std::ifstream stream(directory / "manifest.json");
+  const nlohmann::json manifest = nlohmann::json::parse(stream, nullptr, false);
+  if (!manifest.is_object() || !manifest.contains("cases")) {
+    std::cerr << (directory / "manifest.json").string() << ": is not a manifest\n";
+    return 2;
+  }
+  torch::set_num_threads(2);  // as the reference
+  bool passed = true;
+  std::set<std::string> found;
+  for (const auto& [name, entry] : manifest.at("cases").items()) {
+    found.insert(name);
+    if (only.empty() || only.contains(name)) passed = RunCase(directory, manifest, name) && passed;
+  }
+  for (const std::string& name : only) {
+    if (found.contains(name)) continue;
+    std::cout << "FAIL " << name << ": not in the manifest\n";
+    passed = false;
+  }
+  return passed ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace g2ll::golden
+
+int main(int argc, char** argv) {
+  std::set<std::string> only;
+  int next = 1;
+  if (argc == 4 && std::string(argv[1]) == "--only") {
+    std::istringstream names(argv[2]);
+    for (std::string name; std::getline(names, name, ',');) only.insert(name);
+    next = 3;
+  }
+  if (argc != next + 1) {
+    std::cerr << "usage: golden_test [--only CASE,CASE...] DIR\n";
+    return 2;
+  }
+  return g2ll::golden::Run(argv[next], only);
+}
