@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <memory>
 #include <stop_token>
 #include <thread>
 
@@ -11,6 +12,12 @@ namespace {
 
 using trainer::v1::FromTrainer;
 using trainer::v1::ToTrainer;
+
+WrittenCheckpoint AtStep(int64_t step) {
+  WrittenCheckpoint checkpoint;
+  checkpoint.step = step;
+  return checkpoint;
+}
 
 // The agent's end of a channel, driven by hand.
 class ChannelEventsTest : public testing::Test {
@@ -77,9 +84,9 @@ TEST_F(ChannelEventsTest, CheckpointWaitsForItsVerdict) {
     Answer(verdict);
   });
 
-  EXPECT_TRUE(events.OnCheckpoint({.step = 10}).ok());
-  const absl::Status refused = events.OnCheckpoint({.step = 20});
-  const absl::Status fenced = events.OnCheckpoint({.step = 30});
+  EXPECT_TRUE(events.OnCheckpoint(AtStep(10)).ok());
+  const absl::Status refused = events.OnCheckpoint(AtStep(20));
+  const absl::Status fenced = events.OnCheckpoint(AtStep(30));
 
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(refused.message(), "not monotonic");
@@ -95,7 +102,7 @@ TEST_F(ChannelEventsTest, StopMessageRequestsStopAndEndsTheWait) {
     EXPECT_TRUE(agent_->Write(message.SerializeAsString()).ok());
   });
 
-  EXPECT_EQ(events.OnCheckpoint({.step = 10}).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(events.OnCheckpoint(AtStep(10)).code(), absl::StatusCode::kUnavailable);
   EXPECT_TRUE(stop_.stop_requested());
 }
 
@@ -103,7 +110,7 @@ TEST_F(ChannelEventsTest, LosingTheAgentRequestsStop) {
   ChannelEvents events(*trainer_, stop_);
   agent_.reset();
 
-  EXPECT_EQ(events.OnCheckpoint({.step = 10}).code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(events.OnCheckpoint(AtStep(10)).code(), absl::StatusCode::kAborted);
   EXPECT_TRUE(stop_.stop_requested());
 }
 

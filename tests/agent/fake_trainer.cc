@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -42,8 +43,7 @@ int CheckData(const std::vector<std::string>& args) {
   return 0;
 }
 
-int ServeStore(FrameChannel& channel) {
-  std::stop_source stop;
+int ServeStore(FrameChannel& channel, std::stop_source& stop) {
   ChannelEvents events(channel, stop);
   events.OnStoreServing(12345);
   while (!stop.stop_requested()) ::usleep(1000);
@@ -62,19 +62,20 @@ int Train(ChannelEvents& events, const Assignment& assignment) {
     std::fflush(stdout);
   }
   events.OnProgress({.step = 5, .total_steps = 5, .epoch = 1});
-  const absl::Status committed =
-      events.OnCheckpoint({.step = 5, .path = assignment.checkpoint_parent() + "/s5"});
+  g2ll::run::WrittenCheckpoint checkpoint;
+  checkpoint.step = 5;
+  checkpoint.path = assignment.checkpoint_parent() + "/s5";
+  const absl::Status committed = events.OnCheckpoint(checkpoint);
   if (absl::IsAborted(committed)) return 76;
   events.OnReport(assignment.report_path());
   std::printf("committed: %s\n", committed.ok() ? "yes" : "no");
   return 0;
 }
 
-int RunRank(FrameChannel& channel) {
+int RunRank(FrameChannel& channel, std::stop_source& stop) {
   const auto assignment = g2ll::run::ReadAssignment(channel);
   if (!assignment.ok()) return 1;
   const std::string mode = assignment->job().substr(assignment->job().rfind('/') + 1);
-  std::stop_source stop;
   ChannelEvents events(channel, stop);
   events.OnJoined();
   if (mode == "train") return Train(events, *assignment);
@@ -112,5 +113,6 @@ int main(int argc, char** argv) {
   if (args.empty()) return 2;
   if (args[0] == "tool") return CheckData(args);
   FrameChannel channel{UniqueFd(std::atoi(ValueOf(args, "--fd").c_str()))};
-  return args[0] == "store" ? ServeStore(channel) : RunRank(channel);
+  const auto stop = std::make_unique<std::stop_source>();
+  return args[0] == "store" ? ServeStore(channel, *stop) : RunRank(channel, *stop);
 }

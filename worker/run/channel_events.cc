@@ -175,21 +175,18 @@ void ChannelEvents::Handle(const ToTrainer& message) {
     absl::MutexLock lock(&mutex_);
     verdict_ = message.checkpoint();
   } else if (message.has_stop()) {
-    {
-      absl::MutexLock lock(&mutex_);
-      stopping_ = true;
-    }
+    // First, so that whoever wakes finds the stop requested.
     stop_.request_stop();
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
   }
 }
 
 void ChannelEvents::MarkBroken() {
-  {
-    absl::MutexLock lock(&mutex_);
-    broken_ = true;
-    queue_.clear();
-  }
   stop_.request_stop();
+  absl::MutexLock lock(&mutex_);
+  broken_ = true;
+  queue_.clear();
 }
 
 }  // namespace g2ll::run
