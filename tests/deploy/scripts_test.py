@@ -9,7 +9,8 @@ import tempfile
 import unittest
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-SCRIPTS = ["deploy/install_deps.sh", "deploy/quickstart.sh", "tests/run.sh", ".ci/run"]
+SCRIPTS = ["deploy/install_deps.sh", "deploy/quickstart.sh", "tests/run.sh", ".ci/run",
+           "docker/collect.sh"]
 
 
 def run(*command, **more):
