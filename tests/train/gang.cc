@@ -54,23 +54,9 @@ std::string ReadAll(int fd) {
   return text;
 }
 
-int RunRank(int fd, int rank, int world_size, int port,
-            const std::function<std::string(dist::Collective&)>& body) {
-  dist::C10dOptions options;
-  options.store_host = "127.0.0.1";
-  options.store_port = port;
-  options.store_prefix = "job/test/e1";
-  options.rank = rank;
-  options.world_size = world_size;
-  options.timeout = absl::Seconds(30);
-  options.advertise_host = "127.0.0.1";
-  auto collective = dist::JoinC10dGroup(options);
-  if (!collective.ok()) {
-    WriteAll(fd, std::string(collective.status().message()));
-    return 2;
-  }
+int RunRank(int fd, const std::function<std::string()>& body) {
   try {
-    WriteAll(fd, body(**collective));
+    WriteAll(fd, body());
     return 0;
   } catch (const dist::CollectiveError& e) {
     WriteAll(fd, std::string("CollectiveError: ") + e.what());
@@ -83,8 +69,8 @@ int RunRank(int fd, int rank, int world_size, int port,
 
 }  // namespace
 
-std::vector<RankResult> RunGang(int world_size,
-                                const std::function<std::string(dist::Collective&)>& body) {
+std::vector<RankResult> RunProcesses(int world_size,
+                                     const std::function<std::string(int rank, int port)>& body) {
   // The store too lives in a process of its own, so that no thread is around
   // when the ranks are forked.
   const Child store = Fork([](int fd) {
@@ -99,7 +85,7 @@ std::vector<RankResult> RunGang(int world_size,
 
   std::vector<Child> ranks;
   for (int rank = 0; rank < world_size; ++rank) {
-    ranks.push_back(Fork([&](int fd) { return RunRank(fd, rank, world_size, port, body); }));
+    ranks.push_back(Fork([&](int fd) { return RunRank(fd, [&] { return body(rank, port); }); }));
   }
   std::vector<RankResult> results;
   for (const Child& child : ranks) {
@@ -115,6 +101,23 @@ std::vector<RankResult> RunGang(int world_size,
   waitpid(store.pid, nullptr, 0);
   close(store.output);
   return results;
+}
+
+std::vector<RankResult> RunGang(int world_size,
+                                const std::function<std::string(dist::Collective&)>& body) {
+  return RunProcesses(world_size, [&](int rank, int port) {
+    dist::C10dOptions options;
+    options.store_host = "127.0.0.1";
+    options.store_port = port;
+    options.store_prefix = "job/test/e1";
+    options.rank = rank;
+    options.world_size = world_size;
+    options.timeout = absl::Seconds(30);
+    options.advertise_host = "127.0.0.1";
+    auto collective = dist::JoinC10dGroup(options);
+    if (!collective.ok()) return std::string(collective.status().message());
+    return body(**collective);
+  });
 }
 
 }  // namespace g2ll::test

@@ -16,9 +16,14 @@ struct RankResult {
   std::string output;  // the body's result, or `CollectiveError: ...`
 };
 
-// Runs `body` once in each of `world_size` forked processes that are joined by
-// Gloo over loopback, and a store in one more. The caller must not have used
-// tensors before in more than one thread.
+// Runs `body` once in each of `world_size` forked processes, given the rank and
+// the port of a rendezvous store on loopback, which has a process too. The caller
+// must have used no tensors in more than one thread before.
+std::vector<RankResult> RunProcesses(int world_size,
+                                     const std::function<std::string(int rank, int port)>& body);
+
+// The same with the ranks joined by Gloo. Runs `body` once in each of
+// `world_size` processes.
 std::vector<RankResult> RunGang(int world_size,
                                 const std::function<std::string(dist::Collective&)>& body);
 
