@@ -10,6 +10,8 @@ find_package(absl REQUIRED)
 find_program(G2LL_PROTOC protoc REQUIRED)
 find_program(G2LL_GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 pkg_check_modules(GRPCPP REQUIRED IMPORTED_TARGET grpc++)
+# Its flags are part of its binary interface, so never link it without them.
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
 find_library(G2LL_GRPC_REFLECTION_LIBRARY grpc++_reflection REQUIRED)
 find_package(yaml-cpp REQUIRED)
 find_package(nlohmann_json REQUIRED)

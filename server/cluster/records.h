@@ -32,6 +32,8 @@ struct FailureRecord {
   int32_t signal = 0;
   std::string message;
   std::string worker;
+  // Stable code where it says more than the class, for example `DATA_DIFFERS`; else empty.
+  std::string reason;
 
   bool operator==(const FailureRecord&) const = default;
 };

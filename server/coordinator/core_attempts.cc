@@ -27,9 +27,8 @@ void Enter(AttemptRecord& attempt, AttemptState state, absl::Time now) {
 
 // The state reason of a job whose attempt broke.
 StateReason ReasonOf(const FailureRecord& failure) {
-  const bool differs = failure.failure_class == FailureClass::kData &&
-                       failure.message.find("differs from that on worker") != std::string::npos;
-  return {differs ? "DATA_DIFFERS" : std::string(cluster::Name(failure.failure_class)),
+  return {failure.reason.empty() ? std::string(cluster::Name(failure.failure_class))
+                                 : failure.reason,
           Describe(failure)};
 }
 

@@ -133,12 +133,14 @@ std::optional<FailureRecord> DataDiffers(const std::vector<GangMember>& members)
     if (first == nullptr) {
       first = &member;
     } else if (member.status->data_digest != first->status->data_digest) {
-      return MemberFailure(
+      FailureRecord failure = MemberFailure(
           member, FailureClass::kData,
           absl::StrCat("the data on worker ", member.worker, " differs from that on worker ",
                        first->worker, " (digests ", member.status->data_digest.substr(0, 12),
                        " and ", first->status->data_digest.substr(0, 12),
                        "): give all hosts the same files"));
+      failure.reason = "DATA_DIFFERS";
+      return failure;
     }
   }
   return std::nullopt;
@@ -199,7 +201,8 @@ std::vector<GangMember> MembersOf(const AttemptRecord& attempt) {
     auto member = std::find_if(members.begin(), members.end(),
                                [&](const GangMember& known) { return known.worker == worker; });
     if (member == members.end()) {
-      member = members.insert(members.end(), GangMember{.worker = worker});
+      member = members.emplace(members.end());
+      member->worker = worker;
     }
     member->ranks.push_back(static_cast<int32_t>(rank));
   }

@@ -104,7 +104,7 @@ absl::StatusOr<StorageRoot> StorageRoot::Open(const std::string& path) {
   if (!fs::is_directory(path)) {
     return absl::FailedPreconditionError(
         absl::StrCat("the storage root ", path, " cannot be used: ",
-                     error ? error.message() : "it exists and is not a directory"));
+                     error ? error.message() : "Not a directory"));
   }
   const fs::path canonical = fs::canonical(path, error);
   if (error) {

@@ -90,7 +90,8 @@ std::string ToColumn(const std::optional<cluster::FailureRecord>& failure) {
                {"exitCode", failure->exit_code},
                {"signal", failure->signal},
                {"message", failure->message},
-               {"worker", failure->worker}});
+               {"worker", failure->worker},
+               {"reason", failure->reason}});
 }
 
 void FromColumn(const std::string& text, std::map<std::string, std::string>* labels) {
@@ -171,6 +172,7 @@ void FromColumn(const std::string& text, std::optional<cluster::FailureRecord>* 
   record.signal = object.value("signal", 0);
   record.message = object.value("message", "");
   record.worker = object.value("worker", "");
+  record.reason = object.value("reason", "");
   *failure = std::move(record);
 }
 

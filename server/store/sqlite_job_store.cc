@@ -30,7 +30,7 @@ absl::Status MakeDirectory(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (!std::filesystem::is_directory(path)) {
-    const std::string cause = error ? error.message() : "it exists and is not a directory";
+    const std::string cause = error ? error.message() : "Not a directory";
     return absl::FailedPreconditionError(
         absl::StrCat("the data directory ", path, " cannot be used: ", cause));
   }

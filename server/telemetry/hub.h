@@ -39,6 +39,9 @@ class Tail {
       return std::nullopt;
     }
     std::vector<Record> page;
+    if (from_seq > recent_.back().seq) {
+      return page;
+    }
     for (auto row = recent_.begin() + (from_seq - recent_.front().seq);
          row != recent_.end() && page.size() < limit; ++row) {
       page.push_back(*row);

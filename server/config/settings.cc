@@ -1,0 +1,156 @@
+#include "server/config/settings.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace g2ll::config {
+namespace {
+
+constexpr uintmax_t kLargestFile = 64 * 1024;
+
+std::map<std::string, std::string*> TextKeys(RawSettings* settings) {
+  return {{"listen", &settings->listen},
+          {"httpListen", &settings->http_listen},
+          {"dataDir", &settings->data_dir},
+          {"storageRoot", &settings->storage_root},
+          {"logFormat", &settings->log_format},
+          {"addressFile", &settings->address_file},
+          {"lease", &settings->lease},
+          {"lostAfter", &settings->lost_after},
+          {"recoveryWindow", &settings->recovery_window}};
+}
+
+absl::Status ReadEntry(const YAML::Node& key_node, const YAML::Node& value, RawSettings* settings) {
+  const auto texts = TextKeys(settings);
+  const std::string key = key_node.IsScalar() ? key_node.Scalar() : "";
+  const auto at_line = [&](const std::string& what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("line ", key_node.Mark().line + 1, ": ", what));
+  };
+  const auto text = texts.find(key);
+  if (text == texts.end() && key != "allowPlaintext") {
+    std::vector<std::string> known = {"allowPlaintext"};
+    for (const auto& [name, target] : texts) {
+      known.push_back(name);
+    }
+    return at_line(absl::StrCat("unknown key '", key, "'; known are ", absl::StrJoin(known, ", ")));
+  }
+  if (!value.IsScalar()) {
+    return at_line(absl::StrCat(key, " needs a single value"));
+  }
+  if (text != texts.end()) {
+    *text->second = value.Scalar();
+    return absl::OkStatus();
+  }
+  if (value.Scalar() != "true" && value.Scalar() != "false") {
+    return at_line(absl::StrCat(key, ": '", value.Scalar(), "' is neither true nor false"));
+  }
+  settings->allow_plaintext = value.Scalar() == "true";
+  return absl::OkStatus();
+}
+
+std::optional<absl::Duration> ReadDuration(const std::string& name, const std::string& text,
+                                           std::vector<std::string>* faults) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() ||
+      duration > absl::Hours(24)) {
+    faults->push_back(absl::StrCat(name, ": '", text, "' is no duration such as 15s, up to 24h"));
+    return std::nullopt;
+  }
+  return duration;
+}
+
+std::optional<net::HostPort> ReadAddress(const std::string& flag, const std::string& text,
+                                         bool allow_plaintext, std::vector<std::string>* faults) {
+  absl::StatusOr<net::HostPort> address = net::ParseHostPort(text);
+  if (!address.ok()) {
+    faults->push_back(absl::StrCat(flag, ": ", std::string(address.status().message())));
+    return std::nullopt;
+  }
+  if (!allow_plaintext && !net::IsLoopback(address->host)) {
+    faults->push_back(absl::StrCat(
+        flag, " ", text, ": other machines could reach this address, and everything is sent in "
+        "plain text; say --allow-plaintext if the network is trusted"));
+    return std::nullopt;
+  }
+  return *std::move(address);
+}
+
+}  // namespace
+
+absl::Status ReadFile(const std::string& path, RawSettings* settings) {
+  std::error_code error;
+  const uintmax_t size = std::filesystem::file_size(path, error);
+  if (error || size > kLargestFile) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--config ", path, ": ", error ? error.message() : "the file is larger than 64 KiB"));
+  }
+  YAML::Node document;
+  // The library reports every fault of the text by an exception.
+  try {
+    document = YAML::LoadFile(path);
+  } catch (const YAML::Exception& exception) {
+    return absl::InvalidArgumentError(absl::StrCat("--config ", path, ": ", exception.what()));
+  }
+  if (document.IsNull()) {
+    return absl::OkStatus();
+  }
+  if (!document.IsMap()) {
+    return absl::InvalidArgumentError(absl::StrCat("--config ", path, ": no map of settings"));
+  }
+  for (const auto& entry : document) {
+    if (const absl::Status status = ReadEntry(entry.first, entry.second, settings); !status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--config ", path, ": ", std::string(status.message())));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Settings> Check(const RawSettings& raw) {
+  std::vector<std::string> faults;
+  Settings settings;
+  settings.listen =
+      ReadAddress("--listen", raw.listen, raw.allow_plaintext, &faults).value_or(net::HostPort{});
+  settings.http_listen =
+      ReadAddress("--http-listen", raw.http_listen, raw.allow_plaintext, &faults)
+          .value_or(net::HostPort{});
+  settings.data_dir = raw.data_dir;
+  if (raw.data_dir.empty()) {
+    faults.push_back("--data-dir: a directory for the store is needed");
+  }
+  settings.storage_root = raw.storage_root;
+  if (raw.storage_root.empty()) {
+    faults.push_back("--storage-root: the directory that is shared with the workers is needed");
+  }
+  settings.address_file = raw.address_file;
+  if (const auto format = log::ParseFormat(raw.log_format); format.has_value()) {
+    settings.log_format = *format;
+  } else {
+    faults.push_back(
+        absl::StrCat("--log-format: '", raw.log_format, "' is neither text nor json"));
+  }
+  settings.lease = ReadDuration("lease", raw.lease, &faults).value_or(absl::ZeroDuration());
+  settings.lost_after =
+      ReadDuration("lostAfter", raw.lost_after, &faults).value_or(absl::ZeroDuration());
+  settings.recovery_window =
+      ReadDuration("recoveryWindow", raw.recovery_window, &faults).value_or(absl::ZeroDuration());
+  if (faults.empty() && settings.lost_after < settings.lease) {
+    faults.push_back("lostAfter: it must not be shorter than lease");
+  }
+  if (!faults.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(faults, "\n"));
+  }
+  return settings;
+}
+
+}  // namespace g2ll::config

@@ -1,0 +1,209 @@
+// g2ll-coordinator: schedules jobs, keeps them, and streams what they report.
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "proto/common/log.h"
+#include "proto/common/status_macros.h"
+#include "server/api/grpc_server.h"
+#include "server/config/settings.h"
+#include "server/coordinator/coordinator.h"
+#include "server/http/http_server.h"
+#include "server/store/sqlite_job_store.h"
+
+namespace g2ll {
+namespace {
+
+constexpr int kExitFault = 1;
+constexpr int kExitSettings = 2;
+constexpr int kIoThreads = 3;
+constexpr absl::Duration kGrace = absl::Seconds(5);
+
+// Readers see the whole file or none.
+absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc,
+                              const net::HostPort& http) {
+  const std::string text = nlohmann::json{{"address", grpc.ToString()},
+                                          {"httpAddress", http.ToString()},
+                                          {"pid", getpid()}}
+                               .dump() +
+                           "\n";
+  const std::string temporary = absl::StrCat(path, ".", getpid());
+  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  const bool written =
+      file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+      fsync(file) == 0 && rename(temporary.c_str(), path.c_str()) == 0;
+  const int error = errno;
+  if (file >= 0) {
+    close(file);
+  }
+  if (written) {
+    return absl::OkStatus();
+  }
+  unlink(temporary.c_str());
+  return absl::FailedPreconditionError(
+      absl::StrCat("--address-file ", path, ": ", std::strerror(error)));
+}
+
+absl::Status WithFlag(const char* flag, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(flag, ": ", std::string(status.message())));
+}
+
+// Builds everything from leaf to root, serves until SIGTERM or SIGINT, and drains.
+absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signals) {
+  absl::StatusOr<std::unique_ptr<store::SqliteJobStore>> store =
+      store::SqliteJobStore::Open(settings.data_dir);
+  if (!store.ok()) {
+    return WithFlag("--data-dir", store.status());
+  }
+  G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<store::TelemetryReader> reader,
+                        store::OpenSqliteReader(settings.data_dir));
+  absl::StatusOr<storage::StorageRoot> storage = storage::StorageRoot::Open(settings.storage_root);
+  if (!storage.ok()) {
+    return WithFlag("--storage-root", storage.status());
+  }
+
+  metrics::ServerMetrics metrics(G2LL_VERSION);
+  telemetry::TelemetryHub hub;
+  coordinator::CoreOptions core_options;
+  core_options.lease = settings.lease;
+  core_options.lost_after = settings.lost_after;
+  core_options.recovery_window = settings.recovery_window;
+  core_options.storage_token = storage->token();
+  coordinator::Core core(core_options, store->get(), &hub, &metrics);
+  const absl::Time start_time = absl::Now();
+  G2LL_RETURN_IF_ERROR(core.Start(start_time));
+
+  std::atomic<bool> ready = false;
+  G2LL_ASSIGN_OR_RETURN(
+      std::unique_ptr<http::HttpServer> http,
+      http::HttpServer::Start(settings.http_listen, {[&metrics] { return metrics.Serialize(); },
+                                                     [&ready] { return ready.load(); }}));
+  const api::ServerIdentity identity{G2LL_VERSION, core.term(), start_time,
+                                     http->address().ToString()};
+  api::OpenStreams streams;
+  // Declared before what posts to it, so that it ends last.
+  telemetry::IoPool pool(kIoThreads);
+  coordinator::Coordinator coordinator(
+      &core, {.clock = [] { return absl::Now(); },
+              .on_broken = [](const absl::Status& status) {
+                log::Error("the store can no longer be used; the coordinator ends",
+                           {{"error", std::string(status.message())}});
+                // Nothing may be answered any more: what is stored is the truth.
+                std::_Exit(kExitFault);
+              }});
+  const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,
+                                    &*storage,    &metrics, &streams,     &identity};
+  G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<api::GrpcServer> server,
+                        api::GrpcServer::Start(settings.listen, context));
+  if (!settings.address_file.empty()) {
+    G2LL_RETURN_IF_ERROR(
+        WriteAddressFile(settings.address_file, server->address(), http->address()));
+  }
+  ready = true;
+  log::Info(absl::StrCat("listening on ", server->address().ToString()),
+            {{"address", server->address().ToString()},
+             {"http_address", http->address().ToString()},
+             {"data_dir", settings.data_dir},
+             {"storage_root", settings.storage_root},
+             {"term", core.term()},
+             {"version", G2LL_VERSION}});
+
+  int signal = 0;
+  sigwait(&stop_signals, &signal);
+  log::Info("stopping", {{"signal", signal}});
+  ready = false;
+  coordinator.Post([](coordinator::Core& owned, absl::Time) {
+    owned.CloseAll(absl::UnavailableError("the coordinator is stopping: connect again"));
+  });
+  server->Shutdown(kGrace);
+  return absl::OkStatus();
+}
+
+int Main(int argc, char** argv) {
+  config::RawSettings flags;
+  std::string config_file;
+  CLI::App app{"Schedules G2LL jobs on workers, stores them and streams what they report."};
+  app.set_version_flag("--version", std::string("g2ll-coordinator ") + G2LL_VERSION);
+  app.add_option("--config", config_file, "YAML file with settings; flags come before it");
+  auto* listen = app.add_option("--listen", flags.listen, "Address for gRPC; port 0 picks one")
+                     ->capture_default_str();
+  auto* http_listen = app.add_option("--http-listen", flags.http_listen,
+                                     "Address for /metrics, /healthz and /readyz")
+                          ->capture_default_str();
+  auto* data_dir = app.add_option("--data-dir", flags.data_dir, "Directory of the store");
+  auto* storage_root =
+      app.add_option("--storage-root", flags.storage_root, "Directory shared with the workers");
+  auto* log_format = app.add_option("--log-format", flags.log_format, "text or json")
+                         ->capture_default_str();
+  auto* address_file = app.add_option("--address-file", flags.address_file,
+                                      "File that gets the real addresses as JSON");
+  auto* allow_plaintext = app.add_flag("--allow-plaintext", flags.allow_plaintext,
+                                       "Listen beyond this machine without encryption");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitSettings;
+  }
+
+  const auto report = [](const absl::Status& status) {
+    for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+      log::Error(std::string(line));
+    }
+  };
+  config::RawSettings raw;
+  if (!config_file.empty()) {
+    if (const absl::Status status = config::ReadFile(config_file, &raw); !status.ok()) {
+      report(status);
+      return kExitSettings;
+    }
+  }
+  if (listen->count() > 0) raw.listen = flags.listen;
+  if (http_listen->count() > 0) raw.http_listen = flags.http_listen;
+  if (data_dir->count() > 0) raw.data_dir = flags.data_dir;
+  if (storage_root->count() > 0) raw.storage_root = flags.storage_root;
+  if (log_format->count() > 0) raw.log_format = flags.log_format;
+  if (address_file->count() > 0) raw.address_file = flags.address_file;
+  if (allow_plaintext->count() > 0) raw.allow_plaintext = flags.allow_plaintext;
+  const absl::StatusOr<config::Settings> settings = config::Check(raw);
+  if (!settings.ok()) {
+    report(settings.status());
+    return kExitSettings;
+  }
+  log::SetFormat(settings->log_format);
+
+  // Blocked in every thread, so that only sigwait takes them.
+  sigset_t stop_signals;
+  sigemptyset(&stop_signals);
+  sigaddset(&stop_signals, SIGTERM);
+  sigaddset(&stop_signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  const absl::Status served = Serve(*settings, stop_signals);
+  if (!served.ok()) {
+    report(served);
+    // What a user can set right: an address, a directory, another coordinator.
+    const bool is_setting = absl::IsFailedPrecondition(served) ||
+                            absl::IsPermissionDenied(served) ||
+                            absl::IsInvalidArgument(served);
+    return is_setting ? kExitSettings : kExitFault;
+  }
+  log::Info("stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace g2ll
+
+int main(int argc, char** argv) { return g2ll::Main(argc, argv); }

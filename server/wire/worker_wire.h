@@ -1,0 +1,24 @@
+#ifndef SERVER_WIRE_WORKER_WIRE_H_
+#define SERVER_WIRE_WORKER_WIRE_H_
+
+#include <functional>
+#include <string>
+
+#include "g2ll/v1/admin.pb.h"
+#include "g2ll/v1/worker.pb.h"
+#include "server/cluster/worker_records.h"
+
+// What workers say and hear <-> messages.
+namespace g2ll::wire {
+
+cluster::WorkerReport FromProto(const v1::WorkerState& state);
+cluster::TelemetryBatch FromProto(const v1::TelemetryBatch& batch);
+v1::DesiredState ToProto(const cluster::DesiredWorker& desired);
+
+// `job_name` gives the full name of a job uid.
+v1::Worker ToProto(const cluster::WorkerRecord& worker,
+                   const std::function<std::string(const std::string&)>& job_name);
+
+}  // namespace g2ll::wire
+
+#endif  // SERVER_WIRE_WORKER_WIRE_H_

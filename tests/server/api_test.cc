@@ -1,0 +1,415 @@
+// The services over real gRPC on a port that the system picks.
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "g2ll/v1/admin.grpc.pb.h"
+#include "g2ll/v1/checkpoint.grpc.pb.h"
+#include "g2ll/v1/job.grpc.pb.h"
+#include "g2ll/v1/telemetry.grpc.pb.h"
+#include "g2ll/v1/worker.grpc.pb.h"
+#include "proto/common/grpc_status.h"
+#include "server/api/grpc_server.h"
+#include "server/storage/sha256.h"
+#include "server/store/sqlite_job_store.h"
+#include "tests/server/temporary_directory.h"
+
+namespace g2ll::api {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kJob[] = "projects/default/jobs/a";
+
+class ApiTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    store_ = store::SqliteJobStore::Open(directory_.path() + "/data").value();
+    reader_ = store::OpenSqliteReader(directory_.path() + "/data").value();
+    storage_.emplace(storage::StorageRoot::Open(directory_.path() + "/storage").value());
+    coordinator::CoreOptions options;
+    options.storage_token = storage_->token();
+    core_ = std::make_unique<coordinator::Core>(options, store_.get(), &hub_, &metrics_);
+    ASSERT_TRUE(core_->Start(absl::Now()).ok());
+    pool_ = std::make_unique<telemetry::IoPool>(2);
+    coordinator_ = std::make_unique<coordinator::Coordinator>(
+        core_.get(), coordinator::Coordinator::Options{.tick = absl::Milliseconds(20),
+                                                       .clock = [] { return absl::Now(); },
+                                                       .on_broken = [](const absl::Status&) {}});
+    const ServiceContext context{coordinator_.get(), &hub_,     reader_.get(), pool_.get(),
+                                 &*storage_,         &metrics_, &streams_,     &identity_};
+    server_ = GrpcServer::Start({"127.0.0.1", 0}, context).value();
+    channel_ = grpc::CreateChannel(server_->address().ToString(),
+                                   grpc::InsecureChannelCredentials());
+    jobs_ = v1::JobService::NewStub(channel_);
+    telemetry_ = v1::TelemetryService::NewStub(channel_);
+    workers_ = v1::WorkerService::NewStub(channel_);
+  }
+
+  void TearDown() override {
+    if (worker_ != nullptr) {
+      worker_call_->TryCancel();
+      worker_->Finish();
+    }
+    if (server_ != nullptr) {
+      server_->Shutdown(absl::Seconds(2));
+    }
+    server_.reset();
+    coordinator_.reset();
+    pool_.reset();
+  }
+
+  v1::CreateJobRequest MakeRequest(const std::string& name) {
+    v1::CreateJobRequest request;
+    request.set_job_id(name);
+    v1::PretrainSpec* spec = request.mutable_job()->mutable_spec()->mutable_pretrain();
+    spec->set_recipe(v1::SMOKE);
+    spec->mutable_data()->set_source("synthetic:dermoscopy?count=8&seed=1");
+    return request;
+  }
+
+  absl::Status Create(const v1::CreateJobRequest& request, v1::Job* job) {
+    grpc::ClientContext call;
+    return net::FromGrpcStatus(jobs_->CreateJob(&call, request, job));
+  }
+
+  v1::Job Get(v1::JobView view = v1::BASIC) {
+    grpc::ClientContext call;
+    v1::GetJobRequest request;
+    request.set_name(kJob);
+    request.set_view(view);
+    v1::Job job;
+    EXPECT_TRUE(jobs_->GetJob(&call, request, &job).ok());
+    return job;
+  }
+
+  // Connects a worker and brings the job to the wanted phase by answering wishes.
+  void RunWorkerUntil(v1::Job::State state) {
+    if (worker_ == nullptr) {
+      worker_call_ = std::make_unique<grpc::ClientContext>();
+      worker_ = workers_->Session(worker_call_.get());
+      report_.set_worker("w1");
+      report_.set_incarnation("i1");
+      report_.mutable_inventory()->set_slots(1);
+      report_.mutable_inventory()->set_cpus(1);
+      report_.mutable_inventory()->set_device("cpu");
+      report_.mutable_inventory()->set_storage_token(storage_->token());
+      ASSERT_TRUE(worker_->Write(report_));
+    }
+    v1::DesiredState wish;
+    while (Get().state() != state && worker_->Read(&wish)) {
+      Obey(wish);
+      ASSERT_TRUE(worker_->Write(report_));
+      report_.clear_data_checks();
+    }
+  }
+
+  void Obey(const v1::DesiredState& wish) {
+    for (const v1::DataCheck& check : wish.data_checks()) {
+      v1::DataCheckResult* result = report_.add_data_checks();
+      result->set_id(check.id());
+      result->set_ok(true);
+    }
+    report_.clear_attempts();
+    for (const v1::DesiredAttempt& wanted : wish.attempts()) {
+      v1::AttemptStatus* status = report_.add_attempts();
+      status->set_job_uid(wanted.job_uid());
+      status->set_epoch(wanted.epoch());
+      status->set_store_address("127.0.0.1:1");
+      v1::AttemptPhase phase = v1::ATTEMPT_PHASE_PREPARED;
+      if (wanted.phase() == v1::ATTEMPT_PHASE_RUN) {
+        phase = v1::ATTEMPT_PHASE_TRAINING;
+      } else if (wanted.phase() == v1::ATTEMPT_PHASE_STOP) {
+        phase = v1::ATTEMPT_PHASE_ENDED;
+      }
+      status->set_phase(phase);
+      status->add_ranks()->set_rank(0);
+    }
+  }
+
+  // Sends points 1 to `count`, and waits until they are acknowledged.
+  void PushPoints(const std::string& job_uid, int64_t first, int64_t last) {
+    grpc::ClientContext call;
+    auto stream = workers_->PushTelemetry(&call);
+    v1::TelemetryBatch batch;
+    batch.set_job_uid(job_uid);
+    batch.set_epoch(1);
+    for (int64_t seq = first; seq <= last; ++seq) {
+      v1::TelemetryItem* item = batch.add_items();
+      item->set_local_seq(seq);
+      item->mutable_metric()->set_name("loss");
+      item->mutable_metric()->set_step(seq);
+    }
+    ASSERT_TRUE(stream->Write(batch));
+    v1::TelemetryAck ack;
+    ASSERT_TRUE(stream->Read(&ack));
+    EXPECT_EQ(ack.local_seq(), last);
+    stream->WritesDone();
+    EXPECT_TRUE(stream->Finish().ok());
+  }
+
+  // Follows metrics to the end; returns the numbers and the final state.
+  std::pair<std::vector<int64_t>, std::string> FollowMetrics(bool follow) {
+    grpc::ClientContext call;
+    v1::StreamMetricsRequest request;
+    request.set_job(kJob);
+    request.set_follow(follow);
+    auto stream = telemetry_->StreamMetrics(&call, request);
+    std::pair<std::vector<int64_t>, std::string> seen;
+    v1::StreamMetricsResponse response;
+    while (stream->Read(&response)) {
+      for (const v1::MetricPoint& point : response.batch().points()) {
+        seen.first.push_back(point.seq());
+      }
+      if (response.has_end()) {
+        seen.second = response.end().state();
+      }
+    }
+    EXPECT_TRUE(stream->Finish().ok());
+    return seen;
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::unique_ptr<store::SqliteJobStore> store_;
+  std::unique_ptr<store::TelemetryReader> reader_;
+  std::optional<storage::StorageRoot> storage_;
+  telemetry::TelemetryHub hub_{/*tail_capacity=*/16};
+  metrics::ServerMetrics metrics_{"test"};
+  OpenStreams streams_;
+  const ServerIdentity identity_{"test", 1, absl::Now(), "127.0.0.1:1"};
+  std::unique_ptr<coordinator::Core> core_;
+  std::unique_ptr<telemetry::IoPool> pool_;
+  std::unique_ptr<coordinator::Coordinator> coordinator_;
+  std::unique_ptr<GrpcServer> server_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::JobService::Stub> jobs_;
+  std::unique_ptr<v1::TelemetryService::Stub> telemetry_;
+  std::unique_ptr<v1::WorkerService::Stub> workers_;
+  std::unique_ptr<grpc::ClientContext> worker_call_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::WorkerState, v1::DesiredState>> worker_;
+  v1::WorkerState report_;
+};
+
+TEST_F(ApiTest, ACreatedJobHasItsDefaultsAndItsEvents) {
+  v1::Job created;
+  ASSERT_TRUE(Create(MakeRequest("a"), &created).ok());
+
+  const v1::Job job = Get(v1::FULL);
+
+  EXPECT_EQ(job.name(), kJob);
+  EXPECT_EQ(job.uid(), created.uid());
+  EXPECT_EQ(job.kind(), "PretrainJob");
+  EXPECT_EQ(job.state(), v1::Job::PENDING);
+  EXPECT_GT(job.spec().pretrain().train().global_batch(), 0);
+  ASSERT_GE(job.events_size(), 1);
+  EXPECT_EQ(job.events(0).type(), "CREATED");
+}
+
+TEST_F(ApiTest, EveryBadFieldIsListedAndNothingIsStored) {
+  v1::CreateJobRequest request = MakeRequest("Bad Name");
+  request.mutable_job()->mutable_spec()->mutable_pretrain()->mutable_mask()->set_gamma(1.5);
+  v1::Job job;
+
+  const absl::Status refused = Create(request, &job);
+
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(net::ReasonOf(refused), "INVALID_SPEC");
+  std::vector<std::string> fields;
+  for (const net::FieldViolation& violation : net::ViolationsOf(refused)) {
+    fields.push_back(violation.field);
+  }
+  EXPECT_THAT(fields, ::testing::UnorderedElementsAre("metadata.name", "spec.mask.gamma"));
+  grpc::ClientContext call;
+  v1::ListJobsResponse list;
+  ASSERT_TRUE(jobs_->ListJobs(&call, {}, &list).ok());
+  EXPECT_EQ(list.jobs_size(), 0);
+}
+
+TEST_F(ApiTest, AnUnknownJobIsNotFoundWithItsReason) {
+  grpc::ClientContext call;
+  v1::GetJobRequest request;
+  request.set_name("projects/default/jobs/nobody");
+  v1::Job job;
+
+  const absl::Status status = net::FromGrpcStatus(jobs_->GetJob(&call, request, &job));
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(net::ReasonOf(status), "JOB_NOT_FOUND");
+}
+
+TEST_F(ApiTest, PagesNeedTheirOwnToken) {
+  v1::Job job;
+  for (const char* name : {"a", "b", "c"}) {
+    ASSERT_TRUE(Create(MakeRequest(name), &job).ok());
+  }
+  grpc::ClientContext first_call, second_call, third_call;
+  v1::ListJobsRequest request;
+  request.set_page_size(2);
+  v1::ListJobsResponse first, second, third;
+  ASSERT_TRUE(jobs_->ListJobs(&first_call, request, &first).ok());
+  request.set_page_token(first.next_page_token());
+  ASSERT_TRUE(jobs_->ListJobs(&second_call, request, &second).ok());
+
+  EXPECT_EQ(first.jobs_size(), 2);
+  ASSERT_EQ(second.jobs_size(), 1);
+  EXPECT_EQ(second.jobs(0).name(), kJob);
+  EXPECT_EQ(second.next_page_token(), "");
+  request.set_state(v1::Job::RUNNING);
+  const absl::Status refused =
+      net::FromGrpcStatus(jobs_->ListJobs(&third_call, request, &third));
+  EXPECT_EQ(net::ReasonOf(refused), "BAD_PAGE_TOKEN");
+}
+
+TEST_F(ApiTest, EarlyAndLateFollowersSeeEveryNumberOnceAndTheEnd) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  RunWorkerUntil(v1::Job::RUNNING);
+  std::pair<std::vector<int64_t>, std::string> early;
+  std::jthread follower([&] { early = FollowMetrics(/*follow=*/true); });
+  for (int64_t i = 0; i < 30; ++i) {
+    PushPoints(job.uid(), i * 10 + 1, i * 10 + 10);
+  }
+  std::pair<std::vector<int64_t>, std::string> late;
+  std::jthread late_follower([&] { late = FollowMetrics(/*follow=*/true); });
+  grpc::ClientContext call;
+  v1::CancelJobRequest cancel;
+  cancel.set_name(kJob);
+  ASSERT_TRUE(jobs_->CancelJob(&call, cancel, &job).ok());
+  RunWorkerUntil(v1::Job::CANCELLED);
+  follower.join();
+  late_follower.join();
+
+  ASSERT_EQ(early.first.size(), 300u);
+  for (size_t i = 0; i < early.first.size(); ++i) {
+    EXPECT_EQ(early.first[i], static_cast<int64_t>(i) + 1);
+  }
+  EXPECT_EQ(early.second, "CANCELLED");
+  EXPECT_EQ(late, early);
+  EXPECT_EQ(FollowMetrics(/*follow=*/false), early);
+}
+
+TEST_F(ApiTest, WatchSendsTheJobUntilItHasEnded) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  grpc::ClientContext watch_call;
+  v1::WatchJobRequest request;
+  request.set_name(kJob);
+  auto stream = jobs_->WatchJob(&watch_call, request);
+  ASSERT_TRUE(stream->Read(&job));
+  EXPECT_EQ(job.state(), v1::Job::PENDING);
+  grpc::ClientContext call;
+  v1::CancelJobRequest cancel;
+  cancel.set_name(kJob);
+  v1::Job cancelled;
+  ASSERT_TRUE(jobs_->CancelJob(&call, cancel, &cancelled).ok());
+
+  while (stream->Read(&job)) {
+  }
+
+  EXPECT_EQ(job.state(), v1::Job::CANCELLED);
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(ApiTest, ACommitIsVerifiedOnDiskAndCanBeExported) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  RunWorkerUntil(v1::Job::RUNNING);
+  const std::string path = absl::StrCat("checkpoints/", job.uid(), "/e1/s5");
+  const std::string folder = absl::StrCat(directory_.path(), "/storage/", path);
+  std::filesystem::create_directories(folder);
+  const std::string weights(3 << 20, 'w');
+  std::ofstream(folder + "/encoder.safetensors") << weights;
+  std::ofstream(folder + "/export_config.json") << "{}";
+  const std::string manifest = absl::StrCat(
+      R"({"jobUid":")", job.uid(), R"(","epoch":1,"step":5,"files":{"encoder.safetensors":{"size":)",
+      weights.size(), R"(,"sha256":")", storage::Sha256Hex(weights),
+      R"("},"export_config.json":{"size":2,"sha256":")", storage::Sha256Hex("{}"), R"("}}})");
+  std::ofstream(folder + "/manifest.json") << manifest;
+  v1::CommitCheckpointRequest request;
+  request.set_worker("w1");
+  request.set_incarnation("i1");
+  request.set_job_uid(job.uid());
+  request.set_epoch(1);
+  request.set_step(5);
+  request.set_path(path);
+  v1::Checkpoint checkpoint;
+  {
+    grpc::ClientContext call;
+    request.set_manifest_sha256("wrong");
+    const absl::Status refused =
+        net::FromGrpcStatus(workers_->CommitCheckpoint(&call, request, &checkpoint));
+    EXPECT_EQ(net::ReasonOf(refused), "CHECKPOINT_DAMAGED");
+  }
+  grpc::ClientContext call;
+  request.set_manifest_sha256(storage::Sha256Hex(manifest));
+  ASSERT_TRUE(workers_->CommitCheckpoint(&call, request, &checkpoint).ok());
+
+  grpc::ClientContext export_call;
+  v1::StreamExportRequest export_request;
+  export_request.set_id(checkpoint.id());
+  auto stream =
+      v1::CheckpointService::NewStub(channel_)->StreamExport(&export_call, export_request);
+  std::map<std::string, std::string> files;
+  v1::FileChunk chunk;
+  while (stream->Read(&chunk)) {
+    EXPECT_EQ(chunk.offset(), static_cast<int64_t>(files[chunk.path()].size()));
+    files[chunk.path()] += chunk.data();
+  }
+
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(files["model.safetensors"], weights);
+  EXPECT_EQ(files["config.json"], "{}");
+}
+
+TEST_F(ApiTest, WorkersAreListedWithWhatTheyRun) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  RunWorkerUntil(v1::Job::RUNNING);
+  grpc::ClientContext call;
+  v1::ListWorkersResponse response;
+
+  ASSERT_TRUE(v1::AdminService::NewStub(channel_)->ListWorkers(&call, {}, &response).ok());
+
+  ASSERT_EQ(response.workers_size(), 1);
+  EXPECT_EQ(response.workers(0).state(), v1::Worker::READY);
+  EXPECT_EQ(response.workers(0).free_slots(), 0);
+}
+
+TEST_F(ApiTest, AStoppingServerEndsStreamsPolitely) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  grpc::ClientContext call;
+  v1::WatchJobRequest request;
+  request.set_name(kJob);
+  auto stream = jobs_->WatchJob(&call, request);
+  ASSERT_TRUE(stream->Read(&job));
+
+  server_->Shutdown(absl::Seconds(5));
+
+  while (stream->Read(&job)) {
+  }
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(ApiTest, AnAddressInUseIsNamed) {
+  const ServiceContext context{coordinator_.get(), &hub_,     reader_.get(), pool_.get(),
+                               &*storage_,         &metrics_, &streams_,     &identity_};
+
+  const absl::Status refused = GrpcServer::Start(server_->address(), context).status();
+
+  EXPECT_THAT(std::string(refused.message()), HasSubstr(server_->address().ToString()));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("in use"));
+}
+
+}  // namespace
+}  // namespace g2ll::api
