@@ -8,11 +8,11 @@ namespace g2ll::data {
 struct ViewOptions {
   double horizontal_flip = 0.5;
   double vertical_flip = 0.5;
-  double color_jitter = 0.8;   // brightness .4, contrast .4, saturation .2, hue .1
+  double color_jitter = 0.8;  // brightness .4, contrast .4, saturation .2, hue .1
   double grayscale = 0.2;
-  double blur = 1.0;           // first view; radius U(.1, 2) pixels at 256 pixels
-  double blur_second = 0.1;    // second view
-  double crop_min_scale = 1.0; // smallest area of a random resized crop; 1: none
+  double blur = 1.0;            // first view; radius U(.1, 2) pixels at 256 pixels
+  double blur_second = 0.1;     // second view
+  double crop_min_scale = 1.0;  // smallest area of a random resized crop; 1: none
 };
 
 // Random changes of images with masks in fine-tuning (method section 4.2).

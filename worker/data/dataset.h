@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/data/image.h"
 
@@ -62,6 +63,10 @@ class Dataset {
   // The lesion mask at the image's own size, 0 or 255. Errors: DataLoss.
   // Only where `needs_masks` was set.
   virtual absl::StatusOr<LesionMask> LoadMask(int64_t index) const = 0;
+
+  // Looks at the headers of an image's files, without decoding: readable, bounded,
+  // and of one size where `needs_masks` was set. Errors: DataLoss.
+  virtual absl::Status CheckFiles(int64_t index) const = 0;
 
   // SHA-256 in hexadecimal over the ids, relative paths and sizes of the files
   // (or over the generator's settings): equal on hosts that see the same set.

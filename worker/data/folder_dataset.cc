@@ -32,17 +32,25 @@ class FolderDataset final : public Dataset {
   absl::StatusOr<LesionMask> LoadMask(int64_t index) const override {
     const FolderImage& image = At(index);
     G2LL_ASSIGN_OR_RETURN(LesionMask mask, ReadMask(image.mask_path));
-    G2LL_ASSIGN_OR_RETURN(const ImageInfo info, ReadImageInfo(image.path));
-    if (mask.width != info.width || mask.height != info.height) {
-      return absl::DataLossError(absl::StrCat(
-          image.mask_path, ": is ", mask.width, "x", mask.height, " but its image is ",
-          info.width, "x", info.height, ": a mask must have its image's size"));
-    }
+    G2LL_RETURN_IF_ERROR(CheckSizes(image, mask.width, mask.height));
     return mask;
+  }
+  absl::Status CheckFiles(int64_t index) const override {
+    const FolderImage& image = At(index);
+    if (image.mask_path.empty()) return ReadImageInfo(image.path).status();
+    G2LL_ASSIGN_OR_RETURN(const ImageInfo mask, ReadImageInfo(image.mask_path));
+    return CheckSizes(image, mask.width, mask.height);
   }
   const std::string& digest() const override { return digest_; }
 
  private:
+  static absl::Status CheckSizes(const FolderImage& image, int mask_width, int mask_height) {
+    G2LL_ASSIGN_OR_RETURN(const ImageInfo info, ReadImageInfo(image.path));
+    if (mask_width == info.width && mask_height == info.height) return absl::OkStatus();
+    return absl::DataLossError(absl::StrCat(image.mask_path, ": is ", mask_width, "x", mask_height,
+                                            " but its image is ", info.width, "x", info.height,
+                                            ": a mask must have its image's size"));
+  }
   const FolderImage& At(int64_t index) const { return images_[static_cast<size_t>(index)]; }
 
   std::vector<FolderImage> images_;
@@ -127,9 +135,9 @@ absl::Status NothingFound(const DatasetOptions& options) {
 absl::Status SortById(std::vector<FolderImage>& images) {
   std::stable_sort(images.begin(), images.end(),
                    [](const FolderImage& a, const FolderImage& b) { return a.id < b.id; });
-  const auto twin = std::adjacent_find(
-      images.begin(), images.end(),
-      [](const FolderImage& a, const FolderImage& b) { return a.id == b.id; });
+  const auto twin =
+      std::adjacent_find(images.begin(), images.end(),
+                         [](const FolderImage& a, const FolderImage& b) { return a.id == b.id; });
   if (twin == images.end()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat(twin->path, ": has the same name as ", std::next(twin)->path,
@@ -152,8 +160,8 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DatasetOptions& option
 
   Sha256 digest;
   std::vector<FolderImage> kept;
-  for (const size_t position : SelectSubset(IdsOf(selected), options.fraction, options.max_images,
-                                            options.subset_seed)) {
+  for (const size_t position :
+       SelectSubset(IdsOf(selected), options.fraction, options.max_images, options.subset_seed)) {
     FolderImage& image = selected[position];
     if (!options.needs_masks) {
       image.mask_path.clear();

@@ -70,9 +70,9 @@ std::string ReleaseOfName(const std::string& lower_name) {
 
 // A picture file and what its place says about it.
 struct Found {
-  std::string stem;      // without the mask suffix
+  std::string stem;  // without the mask suffix
   std::string relative;
-  std::string folder;    // relative folder
+  std::string folder;  // relative folder
   std::string release;
   std::optional<Split> split;
   bool is_mask = false;
@@ -181,8 +181,8 @@ int64_t FileSize(const std::string& path) {
 absl::StatusOr<FolderContents> ScanFolder(const std::string& folder) {
   std::error_code error;
   if (!fs::exists(folder, error)) {
-    return absl::NotFoundError(
-        absl::StrCat(folder, ": no such folder: set data.source to a folder that this worker sees"));
+    return absl::NotFoundError(absl::StrCat(
+        folder, ": no such folder: set data.source to a folder that this worker sees"));
   }
   if (!fs::is_directory(folder, error)) {
     return absl::FailedPreconditionError(
@@ -196,8 +196,9 @@ absl::StatusOr<FolderContents> ScanFolder(const std::string& folder) {
   FolderContents contents = PairUp(folder, files);
   if (contents.images.empty() && contents.orphan_masks.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        folder, ": holds no JPEG or PNG pictures: set data.source to a folder of images, an ISIC "
-                "folder as downloaded, or images/ with masks/"));
+        folder,
+        ": holds no JPEG or PNG pictures: set data.source to a folder of images, an ISIC "
+        "folder as downloaded, or images/ with masks/"));
   }
   return contents;
 }

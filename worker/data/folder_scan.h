@@ -13,8 +13,8 @@ namespace g2ll::data {
 
 // One picture of a folder of images, with its mask where it has one.
 struct FolderImage {
-  std::string id;     // file stem
-  std::string path;   // absolute
+  std::string id;    // file stem
+  std::string path;  // absolute
   std::string relative_path;
   std::string mask_path;  // empty: no mask
   std::string relative_mask_path;

@@ -19,9 +19,8 @@ namespace internal {
 absl::Status CheckDimensions(int64_t width, int64_t height) {
   if (width < 1 || height < 1) return absl::InvalidArgumentError("has no pixels");
   if (width > kMaxImagePixels / height) {
-    return absl::InvalidArgumentError(absl::StrCat("has ", width, "x", height,
-                                                   " pixels: at most ", kMaxImagePixels,
-                                                   " are read, reduce it"));
+    return absl::InvalidArgumentError(absl::StrCat("has ", width, "x", height, " pixels: at most ",
+                                                   kMaxImagePixels, " are read, reduce it"));
   }
   return absl::OkStatus();
 }
@@ -74,8 +73,7 @@ absl::StatusOr<ImageFormat> FormatOf(const Bytes& bytes) {
   constexpr uint8_t kPngStart[] = {0x89, 'P', 'N', 'G', 0x0D, 0x0A, 0x1A, 0x0A};
   constexpr uint8_t kJpegStart[] = {0xFF, 0xD8, 0xFF};
   const auto starts_with = [&](std::span<const uint8_t> prefix) {
-    return bytes.size() >= prefix.size() &&
-           std::equal(prefix.begin(), prefix.end(), bytes.begin());
+    return bytes.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), bytes.begin());
   };
   if (starts_with(kPngStart)) return ImageFormat::kPng;
   if (starts_with(kJpegStart)) return ImageFormat::kJpeg;

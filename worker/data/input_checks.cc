@@ -13,9 +13,8 @@ absl::Status CheckInput(const InputOptions& input, int threads, int prefetch) {
                                                    input.patch));
   }
   if (threads < 1 || prefetch < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a loader needs at least 1 thread and 1 batch ahead, not ", threads, " and ",
-                     prefetch));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a loader needs at least 1 thread and 1 batch ahead, not ", threads, " and ", prefetch));
   }
   return absl::OkStatus();
 }

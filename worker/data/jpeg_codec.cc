@@ -1,11 +1,13 @@
-#include <csetjmp>
+// clang-format off
+// jpeglib.h needs size_t and FILE first, jerror.h needs jpeglib.h.
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
-
-// jpeglib.h needs size_t and FILE first.
 #include <jpeglib.h>
 #include <jerror.h>
+// clang-format on
+
+#include <csetjmp>
+#include <cstdlib>
 
 #include "absl/status/status.h"
 #include "worker/data/codec_backends.h"
@@ -25,9 +27,7 @@ struct ErrorState {
   bool damaged;
 };
 
-ErrorState& StateOf(j_common_ptr common) {
-  return *reinterpret_cast<ErrorState*>(common->err);
-}
+ErrorState& StateOf(j_common_ptr common) { return *reinterpret_cast<ErrorState*>(common->err); }
 
 void OnError(j_common_ptr common) {
   ErrorState& state = StateOf(common);

@@ -78,8 +78,9 @@ LabImage SmoothedLab(const Image& image) {
       const auto right = static_cast<size_t>(std::min(x + 1, image.width - 1)) * 3;
       std::array<int, 3> light;
       for (size_t c = 0; c < 3; ++c) {
-        light[c] = tables.linear[static_cast<size_t>(sums[left + c] + 2 * sums[here + c] +
-                                                     sums[right + c])];
+        light[c] =
+            tables
+                .linear[static_cast<size_t>(sums[left + c] + 2 * sums[here + c] + sums[right + c])];
       }
       std::array<int, 3> root;
       for (size_t row = 0; row < 3; ++row) {

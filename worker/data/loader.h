@@ -76,8 +76,8 @@ struct SegmentationLoaderOptions {
 class SegmentationLoader {
  public:
   static absl::StatusOr<std::unique_ptr<SegmentationLoader>> Create(
-      const Dataset& dataset, const ShardSampler& sampler,
-      const SegmentationLoaderOptions& options, int64_t first_step);
+      const Dataset& dataset, const ShardSampler& sampler, const SegmentationLoaderOptions& options,
+      int64_t first_step);
   virtual ~SegmentationLoader() = default;
   virtual absl::StatusOr<SegmentationBatch> Next() = 0;
 };

@@ -135,8 +135,8 @@ absl::StatusOr<FolderContents> ReadManifestFolder(const std::string& folder) {
     const bool has_image = IsFile(image.path);
     if (has_image) {
       image.is_unlabelled =
-          image.mask_path.empty() && (fields[columns.mask].empty() ||
-                                      fields[columns.mask].find(':') != std::string::npos);
+          image.mask_path.empty() &&
+          (fields[columns.mask].empty() || fields[columns.mask].find(':') != std::string::npos);
       contents.images.push_back(std::move(image));
     } else if (!image.mask_path.empty()) {
       contents.orphan_masks.push_back(image.relative_mask_path);

@@ -81,7 +81,8 @@ int Configure(PngState& state, int channels) {
   const bool is_color = (png_get_color_type(state.png, state.info) & PNG_COLOR_MASK_COLOR) != 0;
   if (channels == 3 && !is_color) png_set_gray_to_rgb(state.png);
   // -1, -1: the usual luma weights.
-  if (channels == 1 && is_color) png_set_rgb_to_gray_fixed(state.png, PNG_ERROR_ACTION_NONE, -1, -1);
+  if (channels == 1 && is_color)
+    png_set_rgb_to_gray_fixed(state.png, PNG_ERROR_ACTION_NONE, -1, -1);
   const int passes = png_set_interlace_handling(state.png);
   png_read_update_info(state.png, state.info);
   return passes;

@@ -38,9 +38,7 @@ class PretrainLoaderImpl final : public PretrainLoader {
         cache_(std::move(cache)),
         images_([this](int64_t index) { return MakeClean(index); }, options.memory_cache_bytes),
         pipeline_([this](int64_t step, Work& work) { return Begin(step, work); },
-                  [this](int64_t step, int64_t item, Work& work) {
-                    return Fill(step, item, work);
-                  },
+                  [this](int64_t step, int64_t item, Work& work) { return Fill(step, item, work); },
                   first_step, options.threads, options.prefetch) {}
 
   absl::StatusOr<PretrainBatch> Next() override {
@@ -89,8 +87,8 @@ class PretrainLoaderImpl final : public PretrainLoader {
                       .view = static_cast<uint32_t>(view),
                       .purpose = random::Purpose::kView};
       random::Rng changes(key);
-      G2LL_ASSIGN_OR_RETURN(View made, MakeView(*clean, options_.augmentation,
-                                                options_.input.patch, view == 1, changes));
+      G2LL_ASSIGN_OR_RETURN(View made, MakeView(*clean, options_.augmentation, options_.input.patch,
+                                                view == 1, changes));
       if (made.regions.patches.labels.empty()) made.regions = OneRegion();
       key.purpose = random::Purpose::kMask;
       WriteRow(view * work.batch.num_images + item, made, DrawMask(made, key), work.batch);

@@ -8,8 +8,7 @@ namespace g2ll::data {
 
 ShardSampler::ShardSampler(const Options& options) : options_(options) {
   options_.num_images = std::max<int64_t>(options_.num_images, 1);
-  options_.global_batch =
-      std::clamp<int64_t>(options_.global_batch, 1, options_.num_images);
+  options_.global_batch = std::clamp<int64_t>(options_.global_batch, 1, options_.num_images);
   options_.world_size = std::max(options_.world_size, 1);
 }
 

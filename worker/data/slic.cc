@@ -109,8 +109,7 @@ float Select(int32_t mask, float yes, float no) {
 void CompareRow(const float* __restrict l, const float* __restrict a, const float* __restrict b,
                 float* __restrict nearest, float* __restrict color, int32_t* __restrict labels,
                 int count, const float* __restrict column_distance, float row_distance,
-                float center_l, float center_a, float center_b, float color_weight,
-                int32_t label) {
+                float center_l, float center_a, float center_b, float color_weight, int32_t label) {
   for (int i = 0; i < count; ++i) {
     const float dl = l[i] - center_l;
     const float da = a[i] - center_a;
@@ -134,8 +133,8 @@ void CompareWindow(const Center& center, int32_t label, Fields& fields,
   const int bottom = std::min(fields.height, cy + fields.step + 1);
   const int left = std::max(0, cx - fields.step);
   const int right = std::min(fields.width, cx + fields.step + 1);
-  const float space_weight = 1.0F / (static_cast<float>(fields.step * fields.step) *
-                                     static_cast<float>(kScale * kScale));
+  const float space_weight =
+      1.0F / (static_cast<float>(fields.step * fields.step) * static_cast<float>(kScale * kScale));
   const auto squared = [&](int whole, int from) {
     const auto difference = static_cast<float>(whole * kScale - from);
     return difference * difference * space_weight;
@@ -262,8 +261,8 @@ SlicSeeds PlaceSeeds(int height, int width, int regions) {
 LabelMap SlicRegions(const LabImage& lab, const SlicOptions& options) {
   const SlicSeeds seeds = PlaceSeeds(lab.height, lab.width, options.regions);
   const size_t num_pixels = lab.l.size();
-  Fields fields{lab.height,     lab.width, seeds.step, ToFloat(lab.l), ToFloat(lab.a),
-                ToFloat(lab.b), {},        {},         {}};
+  Fields fields{lab.height, lab.width, seeds.step, ToFloat(lab.l), ToFloat(lab.a), ToFloat(lab.b),
+                {},         {},        {}};
   fields.color.assign(num_pixels, 0.0F);
   fields.labels.assign(num_pixels, -1);
   std::vector<Center> centers = StartCenters(lab, seeds.seeds);

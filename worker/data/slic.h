@@ -11,7 +11,7 @@ namespace g2ll::data {
 
 // Settings of the superpixels (method section 2.4).
 struct SlicOptions {
-  int regions = 8;          // K asked for; the number returned may differ by a few
+  int regions = 8;  // K asked for; the number returned may differ by a few
   int iterations = 10;
   int min_size_percent = 25;  // smaller parts, of the mean size, join a neighbor
 };

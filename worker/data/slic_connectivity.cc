@@ -134,8 +134,7 @@ LabelMap ConnectRegions(const LabelMap& clusters, int max_small) {
   const Parts parts = FindParts(clusters);
   Groups groups(parts.sizes);
   while (true) {
-    const std::vector<Border> borders =
-        BordersOfSmall(parts, clusters.width, max_small, groups);
+    const std::vector<Border> borders = BordersOfSmall(parts, clusters.width, max_small, groups);
     if (!JoinSmall(borders, max_small, groups)) break;
   }
   LabelMap result{clusters.height, clusters.width, {}};

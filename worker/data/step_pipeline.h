@@ -58,8 +58,8 @@ class StepPipeline {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(
         +[](StepPipeline* self) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-          return !self->steps_.empty() && self->steps_.front()->num_done ==
-                                              self->steps_.front()->num_items;
+          return !self->steps_.empty() &&
+                 self->steps_.front()->num_done == self->steps_.front()->num_items;
         },
         this));
     const std::shared_ptr<Step> step = std::move(steps_.front());

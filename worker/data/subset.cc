@@ -15,9 +15,8 @@ std::vector<uint64_t> Places(const std::vector<std::string>& ids, int64_t seed,
   std::vector<uint64_t> places;
   places.reserve(ids.size());
   for (const std::string& id : ids) {
-    random::Rng rng({.seed = static_cast<uint64_t>(seed),
-                     .sample = random::HashId(id),
-                     .purpose = purpose});
+    random::Rng rng(
+        {.seed = static_cast<uint64_t>(seed), .sample = random::HashId(id), .purpose = purpose});
     places.push_back(rng.NextBits());
   }
   return places;

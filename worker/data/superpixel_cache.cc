@@ -37,8 +37,7 @@ std::vector<Entry> ListEntries(const std::string& folder) {
   std::vector<Entry> entries;
   std::error_code error;
   fs::recursive_directory_iterator files(folder, error);
-  for (const fs::recursive_directory_iterator end; !error && files != end;
-       files.increment(error)) {
+  for (const fs::recursive_directory_iterator end; !error && files != end; files.increment(error)) {
     if (files->path().extension() != kExtension) continue;
     std::error_code gone;  // another process may have removed it meanwhile
     Entry entry{files->path(), files->last_write_time(gone), FileSize(files->path())};

@@ -25,8 +25,9 @@ class SuperpixelCache {
  public:
   // Creates `folder` where it is missing. Error: Unavailable (it cannot be made or
   // written), naming it.
-  static absl::StatusOr<std::unique_ptr<SuperpixelCache>> Open(
-      const std::string& folder, int64_t max_bytes = int64_t{512} << 20);
+  static absl::StatusOr<std::unique_ptr<SuperpixelCache>> Open(const std::string& folder,
+                                                               int64_t max_bytes = int64_t{512}
+                                                                                   << 20);
 
   // Name of the entry for a picture that is cut with these settings.
   static std::string KeyOf(const Image& image, const SlicOptions& options);

@@ -61,12 +61,10 @@ absl::StatusOr<SyntheticSettings> ParseSource(const std::string& source) {
     if (key == std::end(keys)) {
       return BadSource(source, absl::StrCat("unknown key '", std::string(pair), "'"));
     }
-    const std::string_view digits =
-        equals == std::string_view::npos ? "" : pair.substr(equals + 1);
+    const std::string_view digits = equals == std::string_view::npos ? "" : pair.substr(equals + 1);
     const char* end = digits.data() + digits.size();
     const auto [stop, error] = std::from_chars(digits.data(), end, *key->value);
-    if (error != std::errc() || stop != end || *key->value < key->low ||
-        *key->value > key->high) {
+    if (error != std::errc() || stop != end || *key->value < key->low || *key->value > key->high) {
       return BadSource(source, absl::StrCat(std::string(key->name), " must be a number from ",
                                             key->low, " to ", key->high));
     }
@@ -85,12 +83,11 @@ class SyntheticDataset final : public Dataset {
   absl::StatusOr<Image> LoadImage(int64_t index) const override {
     return SyntheticImage(At(index).key);
   }
-  absl::StatusOr<Image> LoadImageFor(int64_t index, int) const override {
-    return LoadImage(index);
-  }
+  absl::StatusOr<Image> LoadImageFor(int64_t index, int) const override { return LoadImage(index); }
   absl::StatusOr<LesionMask> LoadMask(int64_t index) const override {
     return SyntheticMask(At(index).key);
   }
+  absl::Status CheckFiles(int64_t) const override { return absl::OkStatus(); }
   const std::string& digest() const override { return digest_; }
 
  private:
@@ -114,8 +111,8 @@ std::vector<SyntheticEntry> ListEntries(const SyntheticSettings& settings, Split
                     static_cast<long long>(i));
       // Splits take their pictures from ranges that never meet.
       const uint64_t index = (static_cast<uint64_t>(split) << 40) | static_cast<uint64_t>(i);
-      entries.push_back({id, {static_cast<uint64_t>(settings.seed), index,
-                              static_cast<int>(settings.size)}});
+      entries.push_back(
+          {id, {static_cast<uint64_t>(settings.seed), index, static_cast<int>(settings.size)}});
     }
   }
   return entries;

@@ -147,9 +147,9 @@ float Coverage(float relative_radius, float softness) {
 
 struct Palette {
   Color skin, skin_second, pigment, pigment_second, rim;
-  float softness = 0.05F;      // width of the border, relative to the radius
-  float network = 0.0F;        // strength of the pigment network
-  float darkening = 0.5F;      // how far the middle is darker than the rim
+  float softness = 0.05F;  // width of the border, relative to the radius
+  float network = 0.0F;    // strength of the pigment network
+  float darkening = 0.5F;  // how far the middle is darker than the rim
 };
 
 Palette PickPalette(const SyntheticKey& key) {
@@ -222,8 +222,8 @@ void DrawHair(cv::Mat& cover, double scale, Rng& rng) {
                                   static_cast<int>(std::lround(at.y * (1 << kShift)))));
   }
   const int thickness = std::max(1, static_cast<int>(std::lround(rng.Uniform(0.8, 2.4) * scale)));
-  cv::polylines(cover, points, false, cv::Scalar(rng.Uniform(150.0, 240.0)), thickness,
-                cv::LINE_AA, kShift);
+  cv::polylines(cover, points, false, cv::Scalar(rng.Uniform(150.0, 240.0)), thickness, cv::LINE_AA,
+                kShift);
 }
 
 void AddHairs(const SyntheticKey& key, cv::Mat& picture) {

@@ -14,9 +14,7 @@ namespace {
 
 using random::Rng;
 
-uint8_t ToByte(float value) {
-  return static_cast<uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F));
-}
+uint8_t ToByte(float value) { return static_cast<uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F)); }
 
 // Rec. 601 luma of one pixel.
 float Luma(const uint8_t* pixel) {

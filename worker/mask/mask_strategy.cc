@@ -46,9 +46,9 @@ absl::Status Validate(const MaskOptions& options, int num_patches) {
   if (absl::Status status = CheckRatio("beta", options.beta); !status.ok()) return status;
   if (absl::Status status = CheckRatio("rho", options.rho); !status.ok()) return status;
   if (options.regions < 1 || options.regions > num_patches) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("mask.regions is ", options.regions, ": it must lie in [1, ", num_patches,
-                     "], the number of patches"));
+    return absl::InvalidArgumentError(absl::StrCat("mask.regions is ", options.regions,
+                                                   ": it must lie in [1, ", num_patches,
+                                                   "], the number of patches"));
   }
   return absl::OkStatus();
 }
@@ -94,9 +94,8 @@ PatchMask MaskStrategy::Draw(const RegionMap& regions, std::span<const double> n
     candidates[group].push_back(static_cast<int>(patch));
   }
   for (size_t group = 0; group < candidates.size(); ++group) {
-    const int count = plan.unstructured
-                          ? NumMasked(static_cast<int>(labels.size()), options_.gamma)
-                          : plan.quotas[group];
+    const int count = plan.unstructured ? NumMasked(static_cast<int>(labels.size()), options_.gamma)
+                                        : plan.quotas[group];
     MaskLargest(candidates[group], count, noise, mask.masked);
   }
   return mask;

@@ -1,0 +1,181 @@
+#include "worker/tool/tool_main.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/data/test_files.h"
+#include "worker/data/dataset.h"
+#include "worker/data/image_codec.h"
+
+namespace g2ll::tool {
+namespace {
+
+using data::test::TemporaryFolder;
+using ::testing::HasSubstr;
+
+struct Outcome {
+  int exit_code = 0;
+  std::string out;
+  std::string error;
+};
+
+Outcome Tool(std::vector<std::string> words) {
+  words.insert(words.begin(), "tool");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  Outcome outcome;
+  outcome.exit_code = RunTool(static_cast<int>(argv.size()), argv.data());
+  outcome.out = testing::internal::GetCapturedStdout();
+  outcome.error = testing::internal::GetCapturedStderr();
+  return outcome;
+}
+
+class ToolTest : public testing::Test {
+ protected:
+  Outcome Generate(const std::string& folder, const std::string& seed = "1") {
+    return Tool(
+        {"data", "generate", "--to", folder, "--count", "4", "--seed", seed, "--size", "48"});
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ToolTest, GeneratesASetThatOpensAndThatCheckFindsClean) {
+  const Outcome generated = Generate(folder_ / "set");
+  EXPECT_EQ(generated.exit_code, 0) << generated.error;
+  for (const auto& [split, count] :
+       {std::pair{data::Split::kTrain, 4}, std::pair{data::Split::kValidation, 8},
+        std::pair{data::Split::kTest, 8}}) {
+    data::DatasetOptions options;
+    options.source = folder_ / "set";
+    options.split = split;
+    options.needs_masks = true;
+    const auto set = data::Dataset::Open(options);
+    ASSERT_TRUE(set.ok()) << set.status();
+    EXPECT_EQ((*set)->size(), count);
+    EXPECT_EQ((*set)->LoadMask(0)->width, 48);
+  }
+  const Outcome checked = Tool({"data", "check", folder_ / "set"});
+  EXPECT_EQ(checked.exit_code, 0) << checked.out;
+  EXPECT_THAT(checked.out, HasSubstr("20 images, 20 masks"));
+  EXPECT_THAT(checked.out, HasSubstr("0 findings"));
+}
+
+TEST_F(ToolTest, WillNotGenerateIntoAFolderWithSomethingInIt) {
+  data::test::WriteBytes(folder_ / "set/thesis.txt", "years of work");
+  const Outcome outcome = Generate(folder_ / "set");
+  EXPECT_EQ(outcome.exit_code, 6);
+  EXPECT_THAT(outcome.error, HasSubstr(folder_ / "set"));
+  EXPECT_EQ(data::test::ReadBytes(folder_ / "set/thesis.txt"), "years of work");
+}
+
+TEST_F(ToolTest, CheckNamesEveryFault) {
+  ASSERT_EQ(Generate(folder_ / "set").exit_code, 0);
+  const std::string images = folder_ / "set/ISIC-2017_Training_Data/synthetic_train_000000";
+  const std::string masks =
+      folder_ / "set/ISIC-2017_Training_Part1_GroundTruth/synthetic_train_000000";
+  const std::string bytes = data::test::ReadBytes(images + "0.jpg");
+  data::test::WriteBytes(images + "0.jpg", bytes.substr(0, bytes.size() / 2));
+  std::filesystem::remove(masks + "1_segmentation.png");
+  data::test::WriteMaskPng(masks + "2_segmentation.png", data::test::PlainMask(48, 48, 7));
+  data::test::WriteMaskPng(masks + "3_segmentation.png", data::test::PlainMask(24, 48, 255));
+  data::test::WriteMaskPng(masks + "9_segmentation.png", data::test::PlainMask(48, 48, 255));
+  std::filesystem::copy_file(images + "1.jpg", images + "8.jpg");
+
+  const Outcome outcome = Tool({"data", "check", folder_ / "set", "-o", "json"});
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  const auto answer = nlohmann::json::parse(outcome.out);
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const auto& finding : answer["findings"]) {
+    const std::string file = finding["file"];
+    found.emplace_back(finding["kind"], file.substr(file.rfind("train_") + 11));
+  }
+  EXPECT_THAT(found, testing::UnorderedElementsAre(std::pair{"unreadable_image", "00.jpg"},
+                                                   std::pair{"missing_mask", "01.jpg"},
+                                                   std::pair{"missing_mask", "08.jpg"},
+                                                   std::pair{"mask_values", "02_segmentation.png"},
+                                                   std::pair{"mask_size", "03_segmentation.png"},
+                                                   std::pair{"orphan_mask", "09_segmentation.png"},
+                                                   std::pair{"duplicate_content", "08.jpg"}));
+}
+
+TEST_F(ToolTest, CheckOfTwoFoldersNamesWhatBothHold) {
+  ASSERT_EQ(Generate(folder_ / "a", "1").exit_code, 0);
+  data::test::WriteJpeg(folder_ / "b/other.jpg", data::test::VariedImage(16, 1));
+  EXPECT_EQ(Tool({"data", "check", folder_ / "a", folder_ / "b"}).exit_code, 0);
+  const std::string shared = folder_ / "a/ISIC-2017_Test_v2_Data/synthetic_test_0000003.jpg";
+  std::filesystem::copy_file(shared, folder_ / "b/renamed.jpg");
+  data::test::WriteJpeg(folder_ / "b/synthetic_test_0000004.jpg", data::test::VariedImage(16, 2));
+
+  const Outcome outcome = Tool({"data", "check", folder_ / "a", folder_ / "b"});
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("b/renamed.jpg: has the same bytes as " + shared));
+  EXPECT_THAT(outcome.out, HasSubstr("b/synthetic_test_0000004.jpg: has the same name as"));
+}
+
+TEST_F(ToolTest, CheckDataAnswersInOneJsonLine) {
+  const Outcome good = Tool(
+      {"check-data", "--source", "synthetic:dermoscopy?count=12", "--split", "train", "--masks"});
+  EXPECT_EQ(good.exit_code, 0);
+  const auto answer = nlohmann::json::parse(good.out);
+  EXPECT_EQ(answer["ok"], true);
+  EXPECT_EQ(answer["images"], 12);
+  EXPECT_EQ(answer["digest"].get<std::string>().size(), 64U);
+  EXPECT_EQ(std::count(good.out.begin(), good.out.end(), '\n'), 1);
+
+  const Outcome bad = Tool({"check-data", "--source", folder_ / "nowhere", "--split", "all"});
+  EXPECT_EQ(bad.exit_code, 1);
+  EXPECT_EQ(nlohmann::json::parse(bad.out)["ok"], false);
+  EXPECT_THAT(bad.out, HasSubstr("nowhere: no such folder"));
+}
+
+TEST_F(ToolTest, CheckDataNoticesAFileThatIsNoPicture) {
+  data::test::WriteJpeg(folder_ / "a.jpg", data::test::VariedImage(16, 1));
+  data::test::WriteBytes(folder_ / "b.jpg", "hello");
+  const Outcome outcome = Tool({"check-data", "--source", folder_.path(), "--split", "train"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.out, HasSubstr("b.jpg: is neither a JPEG nor a PNG"));
+}
+
+TEST_F(ToolTest, WrongUsageIsExitCodeTwo) {
+  EXPECT_EQ(Tool({}).exit_code, 2);
+  EXPECT_EQ(Tool({"data", "check"}).exit_code, 2);
+  EXPECT_EQ(Tool({"data", "check", folder_ / "nowhere"}).exit_code, 2);
+  EXPECT_EQ(Tool({"data", "generate", "--to", folder_ / "x", "--count", "-1"}).exit_code, 2);
+  EXPECT_EQ(Tool({"check-data", "--source", "x", "--split", "half"}).exit_code, 2);
+  EXPECT_EQ(Tool({"--help"}).exit_code, 0);
+}
+
+TEST_F(ToolTest, MaskPreviewDrawsThreePicturesSideBySide) {
+  data::test::WriteJpeg(folder_ / "lesion.jpg", data::test::TwoToneDisc(256, 60));
+  const Outcome outcome = Tool({"mask", "preview", folder_ / "lesion.jpg", "--to", folder_ / "out",
+                                "--strategy", "semantic", "--gamma", "0.5"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
+  const auto picture = data::ReadImage(folder_ / "out/lesion_mask.png");
+  ASSERT_TRUE(picture.ok());
+  EXPECT_EQ(picture->width, 3 * 256 + 16);
+  // Half of the third picture is the grey of masked patches.
+  int64_t gray = 0;
+  for (int y = 0; y < 256; ++y) {
+    for (int x = 528; x < 784; ++x) {
+      const uint8_t* pixel = &picture->pixels[(static_cast<size_t>(y) * 784 + x) * 3];
+      gray += pixel[0] == 128 && pixel[1] == 128 && pixel[2] == 128 ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(gray, 128 * 256);
+  EXPECT_EQ(Tool({"mask", "preview", folder_ / "no.jpg", "--to", folder_ / "out"}).exit_code, 1);
+}
+
+}  // namespace
+}  // namespace g2ll::tool

@@ -1,0 +1,16 @@
+#ifndef WORKER_TOOL_TOOL_MAIN_H_
+#define WORKER_TOOL_TOOL_MAIN_H_
+
+namespace g2ll::tool {
+
+// Runs `g2ll-trainer tool ...`. argv[0] is the word before the first subcommand
+// (`tool`), argv[1] the subcommand: `data generate`, `data check`, `check-data` or
+// `mask preview`. Results go to stdout, faults to stderr, one line each.
+//
+// Returns the exit code: 0 done, 1 the check found something or the work failed,
+// 2 wrong usage or a folder that cannot be read at all, 6 refused (a folder in the way).
+int RunTool(int argc, char** argv);
+
+}  // namespace g2ll::tool
+
+#endif  // WORKER_TOOL_TOOL_MAIN_H_
