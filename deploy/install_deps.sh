@@ -234,8 +234,8 @@ install_wheels() {
 
 install_cuda() {
   if [[ -e $root/.complete-cuda ]]; then return; fi
-  say "CUDA 13.0 libraries for a GPU host: $cuda_mb MB on disk in $root"
-  need_room "$store" $((cuda_mb * 3 / 2)) "CUDA"
+  say "CUDA 13.0 libraries for a GPU host: $cuda_mb MB needed (2700 MB stay) in $root"
+  need_room "$store" $cuda_mb "CUDA"
   local from=$work/cuda
   if [[ $mode == from ]]; then from=$folder/wheels; else fetch_wheels "$deps/wheels-cuda.txt" "$from"; fi
   unpack_wheels "$deps/wheels-cuda.txt" "$from" "$root"

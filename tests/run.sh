@@ -15,7 +15,7 @@ while (($#)); do
   esac
   shift
 done
-if [[ $label != nightly ]]; then select+=(-LE nightly); fi
+if [[ $label != nightly ]]; then select+=(-LE nightly --no-tests=error); fi
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 step() { printf '== %s (%d s)\n' "$*" "$SECONDS"; }
@@ -27,4 +27,4 @@ cmake --preset release --log-level=WARNING
 step "building"
 cmake --build --preset release -j "$(nproc)"
 step "testing"
-exec ctest --test-dir build/release --output-on-failure --no-tests=error -j "$(nproc)" "${select[@]}"
+exec ctest --test-dir build/release --output-on-failure -j "$(nproc)" "${select[@]}"
