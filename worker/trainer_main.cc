@@ -1,6 +1,7 @@
 // g2ll-trainer: one rank of one attempt, the rendezvous store of an attempt, or a
 // tool that needs images or tensors. Started by the agent and by the client.
-#include <google/protobuf/stubs/common.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include <CLI/CLI.hpp>
 #include <condition_variable>
@@ -9,6 +10,7 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <thread>
 
 #include "proto/common/log.h"
 #include "worker/dist/store_server.h"
@@ -23,14 +25,37 @@ namespace {
 
 constexpr int kUsage = 2;
 
+// Asks for a stop when the process gets SIGTERM or SIGINT. Made before any other
+// thread, so that all of them leave the signals to this one.
+class SignalWatcher {
+ public:
+  explicit SignalWatcher(std::stop_source stop) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    thread_ = std::jthread([signals, stop](std::stop_token done) mutable {
+      constexpr timespec kPoll{.tv_sec = 0, .tv_nsec = 100'000'000};
+      while (!done.stop_requested()) {
+        if (sigtimedwait(&signals, nullptr, &kPoll) > 0) stop.request_stop();
+      }
+    });
+  }
+
+ private:
+  std::jthread thread_;
+};
+
 int RunRank(int fd) {
+  std::stop_source stop;
+  const SignalWatcher watcher(stop);
   run::FrameChannel channel{run::UniqueFd(fd)};
   const auto assignment = run::ReadAssignment(channel);
   if (!assignment.ok()) {
     log::Error("no assignment", {{"reason", std::string(assignment.status().message())}});
     return 1;
   }
-  std::stop_source stop;
   run::ChannelEvents events(channel, stop);
   const absl::Status status = job::RunJob(*assignment, events, stop.get_token());
   const int exit_code = job::ExitCodeOf(status);
@@ -44,13 +69,14 @@ int RunRank(int fd) {
 }
 
 int RunStore(int fd, const std::string& host) {
+  std::stop_source stop;
+  const SignalWatcher watcher(stop);
   const auto server = dist::StoreServer::Start(host);
   if (!server.ok()) {
     log::Error(std::string(server.status().message()));
     return 1;
   }
   run::FrameChannel channel{run::UniqueFd(fd)};
-  std::stop_source stop;
   std::mutex mutex;
   std::condition_variable_any stopped;
   {

@@ -137,6 +137,7 @@ class Starter {
       std::ifstream file(address_file);
       const ordered_json json = file ? ordered_json::parse(file, nullptr, false) : ordered_json();
       if (json.is_object()) return json;
+      if (options_.stop.stop_requested()) return absl::CancelledError("stopped");
       if (!IsRunning(*process)) {
         return absl::UnavailableError(
             absl::StrCat(program, " ended while it started; ", log, " ends with:\n",
@@ -190,10 +191,12 @@ absl::Status StartWorker(const UpOptions& options, int index, Starter& starter,
   return Save(state);
 }
 
-absl::Status WaitUntilReady(const ClusterState& state, const ListReadyWorkers& list_ready) {
+absl::Status WaitUntilReady(const ClusterState& state, const ListReadyWorkers& list_ready,
+                            const std::stop_token& stop) {
   const absl::Time deadline = absl::Now() + kStartLimit;
   std::string last = "no answer yet";
   while (absl::Now() < deadline) {
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
     const absl::StatusOr<std::vector<std::string>> ready = list_ready(state.address);
     size_t num_ready = 0;
     if (ready.ok()) {
@@ -230,7 +233,7 @@ absl::Status StartMissing(const UpOptions& options, const ListReadyWorkers& list
     if (IsRunning(state.workers[static_cast<size_t>(i)].process)) continue;
     G2LL_RETURN_IF_ERROR(StartWorker(options, i, starter, state));
   }
-  return WaitUntilReady(state, list_ready);
+  return WaitUntilReady(state, list_ready, options.stop);
 }
 
 absl::Status MakeFolders(const std::string& dir) {

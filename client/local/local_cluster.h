@@ -2,6 +2,7 @@
 #define CLIENT_LOCAL_LOCAL_CLUSTER_H_
 
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct UpOptions {
   int num_workers = 2;          // at least 1
   int slots = 1;                // ranks per worker, at least 1
   std::string listen;           // host:port; empty: that of the last `up`, else 127.0.0.1:0
+  std::stop_token stop;         // asks a call that waits to give up
 };
 
 // One worker's process.
@@ -53,7 +55,7 @@ std::string DefaultDir();
 // Starts what does not run and returns when all workers are ready. What was started
 // by a call that fails is stopped again. Errors: AlreadyExists (another call works
 // on the folder), Unavailable (a program ended or did not get ready; with the last
-// lines of its log), InvalidArgument, NotFound (a program is missing).
+// lines of its log), InvalidArgument, NotFound (a program is missing), Cancelled.
 absl::StatusOr<ClusterState> Up(const UpOptions& options, const ListReadyWorkers& list_ready);
 
 // Stops everything and returns when nothing runs. Data, logs and addresses stay.

@@ -6,7 +6,7 @@ namespace g2ll::test {
 namespace {
 
 template <typename Spec>
-trainer::v1::Assignment Smoke(const std::string& storage_root, const std::string& name,
+trainer::v1::Assignment Smoke(const std::string& storage_root, const std::string& name, int batch,
                               Spec* (v1::JobSpec::*kind)()) {
   trainer::v1::Assignment assignment;
   assignment.set_job("projects/default/jobs/" + name);
@@ -24,22 +24,23 @@ trainer::v1::Assignment Smoke(const std::string& storage_root, const std::string
   Spec* spec = (assignment.mutable_spec()->*kind)();
   spec->set_recipe(v1::SMOKE);
   spec->mutable_data()->set_source("synthetic:dermoscopy?count=48&seed=1");
+  spec->mutable_train()->set_global_batch(batch);
   spec::ApplyDefaults(assignment.mutable_spec());
   return assignment;
 }
 
 }  // namespace
 
-trainer::v1::Assignment SmokePretrain(const std::string& storage_root) {
-  return Smoke(storage_root, "pre", &v1::JobSpec::mutable_pretrain);
+trainer::v1::Assignment SmokePretrain(const std::string& storage_root, int batch) {
+  return Smoke(storage_root, "pre", batch, &v1::JobSpec::mutable_pretrain);
 }
 
-trainer::v1::Assignment SmokeFinetune(const std::string& storage_root) {
-  return Smoke(storage_root, "ft", &v1::JobSpec::mutable_finetune);
+trainer::v1::Assignment SmokeFinetune(const std::string& storage_root, int batch) {
+  return Smoke(storage_root, "ft", batch, &v1::JobSpec::mutable_finetune);
 }
 
-trainer::v1::Assignment SmokeEvaluate(const std::string& storage_root) {
-  return Smoke(storage_root, "eval", &v1::JobSpec::mutable_evaluate);
+trainer::v1::Assignment SmokeEvaluate(const std::string& storage_root, int batch) {
+  return Smoke(storage_root, "eval", batch, &v1::JobSpec::mutable_evaluate);
 }
 
 void PlaceRank(trainer::v1::Assignment& assignment, int rank, int world_size, int port) {

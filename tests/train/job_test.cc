@@ -132,16 +132,22 @@ TEST(RunJobTest, FaultsAreOneLineWithTheirClass) {
   EXPECT_THAT(RunAlone(wide), Not(HasSubstr("\n")));
 }
 
-TEST(RunJobTest, Bf16OnAProcessorWithoutItIsRefused) {
-  if (train::CpuHasBf16()) GTEST_SKIP() << "this CPU has bf16";
+TEST(RunJobTest, MaeDinoAndBf16RunThroughTheSameCode) {
   TempDirectory storage;
-  trainer::v1::Assignment job = test::SmokePretrain(storage.path());
-  job.mutable_spec()->mutable_pretrain()->mutable_train()->set_precision(v1::TrainSpec::BF16);
-
-  const std::string output = RunAlone(job);
-
-  EXPECT_THAT(output, StartsWith("77 "));
-  EXPECT_THAT(output, HasSubstr("20-70 times slower"));
+  for (const auto method : {v1::PretrainSpec::MAE, v1::PretrainSpec::DINO}) {
+    trainer::v1::Assignment job = test::SmokePretrain(storage.path());
+    v1::PretrainSpec& spec = *job.mutable_spec()->mutable_pretrain();
+    spec.set_method(method);
+    spec.mutable_train()->set_max_steps(1);
+    if (train::CpuHasBf16()) spec.mutable_train()->set_precision(v1::TrainSpec::BF16);
+    job.set_checkpoint_parent("checkpoints/" + v1::PretrainSpec::Method_Name(method));
+    EXPECT_THAT(RunAlone(job), StartsWith("0 "));
+  }
+  // Learned positions arrive in fine-tuning by what the checkpoint says.
+  trainer::v1::Assignment finetune = test::SmokeFinetune(storage.path());
+  finetune.mutable_spec()->mutable_finetune()->mutable_train()->set_max_steps(1);
+  finetune.set_source_path("checkpoints/DINO/s1");
+  EXPECT_THAT(RunAlone(finetune), StartsWith("0 "));
 }
 
 TEST(RunJobTest, CudaWithoutAGpuIsRefused) {
@@ -154,6 +160,14 @@ TEST(RunJobTest, CudaWithoutAGpuIsRefused) {
   if (output.starts_with("0 ") || output.starts_with("81 ")) GTEST_SKIP() << "this host has a GPU";
   EXPECT_THAT(output, StartsWith("77 joined=0"));
   EXPECT_THAT(output, HasSubstr("device cuda: "));
+}
+
+TEST(SpecOptionsTest, Bf16IsChosenOnlyWhereItIsFast) {
+  EXPECT_TRUE(*ChooseBf16(v1::TrainSpec::AUTO, {.has_bf16 = true}));
+  EXPECT_FALSE(*ChooseBf16(v1::TrainSpec::AUTO, {.has_bf16 = false}));
+  EXPECT_FALSE(*ChooseBf16(v1::TrainSpec::FP32, {.has_bf16 = true}));
+  EXPECT_THAT(std::string(ChooseBf16(v1::TrainSpec::BF16, {}).status().message()),
+              HasSubstr("20-70 times slower"));
 }
 
 TEST(SpecOptionsTest, AWarmUpLongerThanTheRunIsCutToIt) {

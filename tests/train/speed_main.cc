@@ -16,8 +16,8 @@ namespace {
 int Main(const std::string& kind, int ranks, int64_t steps) {
   test::TempDirectory storage;
   const auto results = test::RunProcesses(ranks, [&](int rank, int port) {
-    trainer::v1::Assignment job = kind == "finetune" ? test::SmokeFinetune(storage.path())
-                                                     : test::SmokePretrain(storage.path());
+    trainer::v1::Assignment job = kind == "finetune" ? test::SmokeFinetune(storage.path(), 16)
+                                                     : test::SmokePretrain(storage.path(), 32);
     v1::JobSpec& spec = *job.mutable_spec();
     if (kind == "finetune") {
       spec.mutable_finetune()->mutable_train()->set_max_steps(steps);

@@ -29,10 +29,6 @@ struct RankContext {
   dist::Collective& collective;
 };
 
-// Whether the job's matrix products run in bf16 on this device; logs the choice.
-// Error: FailedPrecondition (bf16 asked for on a processor that has none).
-absl::StatusOr<bool> ChoosePrecision(v1::TrainSpec::Precision precision, torch::Device device);
-
 // The images of a training job and the order in which they are seen.
 struct TrainingData {
   std::unique_ptr<data::Dataset> dataset;

@@ -68,6 +68,19 @@ RunLength RunLengthOf(const v1::TrainSpec& train, int64_t steps_per_epoch) {
   return length;
 }
 
+absl::StatusOr<bool> ChooseBf16(v1::TrainSpec::Precision precision,
+                                const DevicePrecision& device) {
+  if (precision == v1::TrainSpec::FP32) return false;
+  if (precision == v1::TrainSpec::BF16 && !device.has_bf16) {
+    return absl::FailedPreconditionError(
+        device.is_cuda
+            ? "train.precision bf16: this GPU has no bf16 (it needs sm_80); use fp32 or auto"
+            : "train.precision bf16: this CPU has neither AMX nor AVX512-BF16 and is 20-70 times "
+              "slower in bf16; use fp32 or auto");
+  }
+  return device.has_bf16;
+}
+
 absl::StatusOr<data::Split> SplitOf(const v1::DataSpec& spec) {
   if (spec.split() == "train") return data::Split::kTrain;
   if (spec.split() == "validation") return data::Split::kValidation;

@@ -29,6 +29,16 @@ struct RunLength {
 
 RunLength RunLengthOf(const v1::TrainSpec& train, int64_t steps_per_epoch);
 
+// What a device can do for `train.precision`.
+struct DevicePrecision {
+  bool is_cuda = false;
+  bool has_bf16 = false;  // multiplies it in hardware
+};
+
+// Whether matrix products run in bf16. Error: FailedPrecondition (bf16 asked for
+// on a device that has none).
+absl::StatusOr<bool> ChooseBf16(v1::TrainSpec::Precision precision, const DevicePrecision& device);
+
 // Error: InvalidArgument (an unknown split).
 absl::StatusOr<data::Split> SplitOf(const v1::DataSpec& spec);
 

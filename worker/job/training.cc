@@ -53,23 +53,18 @@ train::Checkpointer::Options CheckpointerOptions(const RankContext& context,
   return options;
 }
 
-}  // namespace
-
+// Logs the choice, because speed and last digits depend on it.
 absl::StatusOr<bool> ChoosePrecision(v1::TrainSpec::Precision precision, torch::Device device) {
   const bool has_bf16 = device.is_cuda() ? dist::CudaHasBf16() : train::CpuHasBf16();
-  if (precision == v1::TrainSpec::BF16 && !has_bf16) {
-    return absl::FailedPreconditionError(
-        device.is_cuda()
-            ? "train.precision bf16: this GPU has no bf16 (it needs sm_80); use fp32 or auto"
-            : "train.precision bf16: this CPU has neither AMX nor AVX512-BF16 and is 20-70 times "
-              "slower in bf16; use fp32 or auto");
-  }
-  const bool is_bf16 = has_bf16 && precision != v1::TrainSpec::FP32;
+  G2LL_ASSIGN_OR_RETURN(const bool is_bf16,
+                        ChooseBf16(precision, {.is_cuda = device.is_cuda(), .has_bf16 = has_bf16}));
   log::Info("precision", {{"precision", is_bf16 ? "bf16" : "fp32"},
                           {"device", device.str()},
                           {"hardware_bf16", has_bf16}});
   return is_bf16;
 }
+
+}  // namespace
 
 absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const v1::DataSpec& spec,
                                               const v1::TrainSpec& train, int64_t seed,
@@ -114,8 +109,8 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const 
 }
 
 absl::Status Train(const RankContext& context, const TrainingRun& run, const MakeTask& make_task) {
-  G2LL_ASSIGN_OR_RETURN(const bool is_bf16,
-                        ChoosePrecision(run.train.precision(), context.device));
+  const absl::StatusOr<bool> is_bf16 = ChoosePrecision(run.train.precision(), context.device);
+  if (!is_bf16.ok()) return WithFailure(is_bf16.status(), FailureKind::kConfig);
   const std::string resume = ResumeDirectory(context.assignment);
   int64_t first_step = 0;
   if (!resume.empty()) {
@@ -146,7 +141,7 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
   options.first_step = first_step;
   options.last_step = run.length.last_step;
   options.clip = run.optim.clip();
-  options.is_bf16 = is_bf16;
+  options.is_bf16 = *is_bf16;
   options.device = context.device;
   options.seed = run.seed;
   train::TrainLoop loop(options, *task, optimizer, context.collective, telemetry, checkpointer);

@@ -1,0 +1,60 @@
+#include "client/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/context.h"
+#include "client/cli/exit_code.h"
+
+namespace g2ll::cli {
+namespace {
+
+constexpr char kFooter[] =
+    "Examples:\n"
+    "  g2ll local up --workers 2\n"
+    "  g2ll submit -f job.yaml --follow\n"
+    "\n"
+    "The server is --server, else G2LL_SERVER, else a running `g2ll local`, else\n"
+    "127.0.0.1:7460. Exit codes: 0 done, 1 the job failed, 2 wrong usage or input,\n"
+    "3 job cancelled, 4 server not reached, 5 not found, 6 refused, 7 time ran out,\n"
+    "130 Ctrl-C, which never cancels a job.";
+
+void AddGlobalOptions(CLI::App& app, Context& context) {
+  app.add_option("--server", context.server_option, "host:port of the coordinator");
+  app.add_option("--project", context.project, "Project of short job names")
+      ->capture_default_str();
+  app.add_option("-o,--output", context.format_option, "table, json, yaml or name")
+      ->check(CLI::IsMember({"table", "json", "yaml", "name"}));
+}
+
+}  // namespace
+
+int Run(const std::vector<std::string>& args, const Environment& env) {
+  Context context(env);
+  if (!args.empty() && IsToolCommand(args.front())) return RunTool(context, args);
+  CLI::App app("Train and measure segmentation of skin lesions on a cluster", "g2ll");
+  app.require_subcommand(1);
+  // Options of the program may stand behind a command too.
+  app.fallthrough();
+  app.footer(kFooter);
+  app.set_version_flag("--version", absl::StrCat("g2ll ", env.version));
+  AddGlobalOptions(app, context);
+  Action action;
+  AddLocalCommands(app, context, action);
+  AddSubmitCommand(app, context, action);
+  AddJobCommands(app, context, action);
+  AddStreamCommands(app, context, action);
+  AddFileCommands(app, context, action);
+  AddClusterCommands(app, context, action);
+  AddToolCommands(app);
+  try {
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+  } catch (const CLI::ParseError& error) {
+    const bool is_help = error.get_exit_code() == 0;
+    app.exit(error, *env.out, *env.err);
+    return is_help ? kDone : kBadInput;
+  }
+  return action ? action() : kBadInput;
+}
+
+}  // namespace g2ll::cli

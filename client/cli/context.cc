@@ -1,0 +1,154 @@
+#include "client/cli/context.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/json_printer.h"
+#include "client/local/local_cluster.h"
+#include "proto/common/grpc_status.h"
+#include "proto/common/log.h"
+#include "proto/common/spec_validation.h"
+
+namespace g2ll::cli {
+namespace {
+
+constexpr char kDefaultServer[] = "127.0.0.1:7460";
+
+// Folder of `g2ll local` by the variables that the environment has, not the process.
+std::string LocalDir(const Environment& env) {
+  const std::string state = env.Variable("XDG_STATE_HOME");
+  if (!state.empty() && state.front() == '/') return state + "/g2ll/local";
+  return env.Variable("HOME") + "/.local/state/g2ll/local";
+}
+
+size_t NumCharacters(const std::string& text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
+}
+
+}  // namespace
+
+std::string Table::Text(bool aligned) const {
+  std::vector<size_t> widths;
+  std::vector<std::vector<std::string>> rows = rows_;
+  for (auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) {
+      row[i] = log::EscapeControl(row[i]);
+      widths[i] = std::max(widths[i], NumCharacters(row[i]));
+    }
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) {
+      text += row[i];
+      if (i + 1 == row.size()) break;
+      text += aligned ? std::string(widths[i] - NumCharacters(row[i]) + 2, ' ') : "\t";
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+Format Context::FormatOr(Format otherwise) const {
+  if (format_option == "json") return Format::kJson;
+  if (format_option == "yaml") return Format::kYaml;
+  if (format_option == "name") return Format::kName;
+  if (format_option == "table") return Format::kTable;
+  return otherwise;
+}
+
+std::string Context::ServerAddress() const {
+  if (!server_option.empty()) return server_option;
+  if (const std::string server = env.Variable("G2LL_SERVER"); !server.empty()) return server;
+  const auto local = local::Status(LocalDir(env));
+  if (local.ok() && local->coordinator.pid != 0 && !local->address.empty()) return local->address;
+  return kDefaultServer;
+}
+
+client::Client& Context::client() {
+  if (!client_) client_ = std::make_unique<client::Client>(ServerAddress());
+  return *client_;
+}
+
+absl::StatusOr<std::string> Context::FullName(const std::string& name) const {
+  std::string project_name = project;
+  std::string job = name;
+  const std::vector<std::string> parts = absl::StrSplit(name, '/');
+  if (parts.size() == 4 && parts[0] == "projects" && parts[2] == "jobs") {
+    project_name = parts[1];
+    job = parts[3];
+  } else if (parts.size() == 2 && parts[0] == "job") {
+    job = parts[1];
+  }
+  for (const std::string& part : {project_name, job}) {
+    if (!spec::IsValidName(part)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "JOB: given ", name, ", allowed: a name of ", spec::kNameAllowed,
+          ", or projects/PROJECT/jobs/JOB"));
+    }
+  }
+  return absl::StrCat("projects/", project_name, "/jobs/", job);
+}
+
+client::StreamControl Context::Control() {
+  client::StreamControl control;
+  control.stop = env.stop;
+  control.on_reconnect = [this](const absl::Status& status) {
+    Say(absl::StrCat("connection to ", ServerAddress(), " lost, trying again: ",
+                     std::string(status.message())));
+  };
+  return control;
+}
+
+void Context::PrintJson(const nlohmann::ordered_json& json, bool one_line) const {
+  if (format() == Format::kYaml) {
+    *env.out << (one_line ? "---\n" : "") << YamlText(json) << std::flush;
+  } else {
+    *env.out << JsonText(json, one_line ? -1 : 2) << "\n" << std::flush;
+  }
+}
+
+void Context::Print(const std::string& line) const {
+  *env.out << log::EscapeControl(line) << "\n" << std::flush;
+}
+
+void Context::PrintTable(const Table& table) const {
+  *env.out << table.Text(env.out_is_terminal) << std::flush;
+}
+
+void Context::Say(const std::string& line) const {
+  *env.err << log::EscapeControl(line) << "\n" << std::flush;
+}
+
+int Context::Fail(const absl::Status& status) const {
+  const int code = ExitCodeOf(status);
+  if (code == kInterrupted) return code;
+  const std::vector<net::FieldViolation> violations = net::ViolationsOf(status);
+  for (const net::FieldViolation& violation : violations) {
+    Say(absl::StrCat("g2ll: ", violation.field, ": ", violation.description));
+  }
+  if (code == kUnreachable) {
+    Say(absl::StrCat("g2ll: cannot reach the server at ", ServerAddress(), " (",
+                     std::string(status.message()),
+                     "); start one with `g2ll local up`, or name it with --server"));
+  } else if (violations.empty()) {
+    Say(absl::StrCat("g2ll: ", std::string(status.message())));
+  }
+  return code;
+}
+
+std::string ShortName(const std::string& full_name) {
+  return full_name.substr(full_name.rfind('/') + 1);
+}
+
+std::string ProjectOf(const std::string& full_name) {
+  const std::vector<std::string> parts = absl::StrSplit(full_name, '/');
+  return parts.size() == 4 ? parts[1] : "default";
+}
+
+}  // namespace g2ll::cli

@@ -1,0 +1,112 @@
+#ifndef CLIENT_CLI_CONTEXT_H_
+#define CLIENT_CLI_CONTEXT_H_
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/api/client.h"
+#include "client/cli/environment.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace g2ll::cli {
+
+enum class Format { kTable, kJson, kYaml, kName };
+
+// Rows of text in columns. On a terminal they are aligned, elsewhere separated by
+// tabs. Cells are escaped.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
+  void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  std::string Text(bool aligned) const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// What every command works with: where to write, in which form, and the server.
+class Context {
+ public:
+  explicit Context(const Environment& env) : env(env) {}
+
+  const Environment& env;
+
+  // Options of the command line.
+  std::string server_option;
+  std::string project = "default";
+  std::string format_option;
+
+  // The form that was asked for, else `otherwise`.
+  Format FormatOr(Format otherwise) const;
+  Format format() const { return FormatOr(Format::kTable); }
+
+  // Where the server is: the option, G2LL_SERVER, a running `g2ll local` in its
+  // default folder, 127.0.0.1:7460.
+  std::string ServerAddress() const;
+  client::Client& client();
+
+  // `projects/P/jobs/J` of a short name, `job/J` or a full name.
+  // Error: InvalidArgument, one line.
+  absl::StatusOr<std::string> FullName(const std::string& name) const;
+
+  // For a call that can be stopped by Ctrl-C; says when the connection is lost.
+  client::StreamControl Control();
+
+  // Writes one object as JSON in one or more lines, or as YAML.
+  void PrintJson(const nlohmann::ordered_json& json, bool one_line) const;
+  // Writes one line of data.
+  void Print(const std::string& line) const;
+  void PrintTable(const Table& table) const;
+  // Writes one line of talk; control characters are escaped.
+  void Say(const std::string& line) const;
+  // Writes an error as `g2ll: ...`, its bad fields one a line, and what to do.
+  // Returns its exit code.
+  int Fail(const absl::Status& status) const;
+
+ private:
+  std::unique_ptr<client::Client> client_;
+};
+
+// Last part of a full name; the whole text if it is none.
+std::string ShortName(const std::string& full_name);
+// Second part of a full name; `default` if it is none.
+std::string ProjectOf(const std::string& full_name);
+
+// What a chosen command does; set while the command line is read.
+using Action = std::function<int()>;
+
+// Each adds its commands to `app`. `context` and `action` outlive it.
+void AddSubmitCommand(CLI::App& app, Context& context, Action& action);
+void AddJobCommands(CLI::App& app, Context& context, Action& action);
+void AddStreamCommands(CLI::App& app, Context& context, Action& action);
+void AddFileCommands(CLI::App& app, Context& context, Action& action);
+void AddClusterCommands(CLI::App& app, Context& context, Action& action);
+void AddLocalCommands(CLI::App& app, Context& context, Action& action);
+
+// Adds `data` and `mask` to the help; RunTool does them.
+void AddToolCommands(CLI::App& app);
+// True for the commands that g2ll-trainer does.
+bool IsToolCommand(const std::string& word);
+// Becomes `g2ll-trainer tool ARGS...`; exit code 6 where it is not installed.
+int RunTool(Context& context, const std::vector<std::string>& args);
+
+// Follows a job until it has ended; shows it live on a terminal (`to_terminal`)
+// and as plain lines elsewhere. Returns the exit code.
+int FollowJob(Context& context, const std::string& full_name, std::ostream& to, bool to_terminal);
+
+// Waits until a job has ended or, with `state`, has reached it. Returns the exit code.
+int WaitForJob(Context& context, const std::string& full_name, std::optional<v1::Job::State> state,
+               absl::Duration timeout);
+
+}  // namespace g2ll::cli
+
+#endif  // CLIENT_CLI_CONTEXT_H_

@@ -1,0 +1,162 @@
+#include "proto/common/spec_defaults.h"
+
+#include <google/protobuf/util/message_differencer.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "proto/common/spec_access.h"
+#include "proto/common/spec_field.h"
+#include "proto/common/spec_validation.h"
+
+namespace g2ll::spec {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+v1::JobSpec Filled(const char* kind, v1::Recipe recipe,
+                   v1::PretrainSpec::Method method = v1::PretrainSpec::G2LL) {
+  v1::JobSpec spec;
+  EXPECT_TRUE(SetKind(kind, &spec));
+  if (spec.has_pretrain()) {
+    spec.mutable_pretrain()->set_recipe(recipe);
+    spec.mutable_pretrain()->set_method(method);
+  }
+  if (spec.has_finetune()) spec.mutable_finetune()->set_recipe(recipe);
+  if (spec.has_evaluate()) {
+    spec.mutable_evaluate()->set_recipe(recipe);
+    SetSource("job/a", &spec);
+  }
+  if (recipe != v1::SMOKE) MutableData(&spec)->set_source("/data");
+  ApplyDefaults(&spec);
+  return spec;
+}
+
+TEST(DefaultsTest, PaperIsThePapersPretraining) {
+  const v1::PretrainSpec spec = Filled("PretrainJob", v1::PAPER).pretrain();
+
+  EXPECT_EQ(spec.model().image_size(), 256);
+  EXPECT_EQ(spec.model().dim(), 384);
+  EXPECT_EQ(spec.model().head_out(), 65536);
+  EXPECT_EQ(spec.train().epochs(), 300);
+  EXPECT_EQ(spec.train().global_batch(), 128);
+  EXPECT_DOUBLE_EQ(spec.mask().gamma(), 0.25);
+  EXPECT_DOUBLE_EQ(spec.mask().beta(), 0.7);
+  EXPECT_DOUBLE_EQ(spec.optim().lr(), 1.5e-4);
+  EXPECT_DOUBLE_EQ(spec.optim().warmup(), 40);
+  EXPECT_EQ(spec.distill().pairs(), v1::DistillSpec::SAME);
+  EXPECT_EQ(spec.resources().ranks().max(), 4);
+  EXPECT_EQ(spec.policy().checkpoint_every().seconds(), 300);
+}
+
+TEST(DefaultsTest, PaperIsThePapersFinetuning) {
+  const v1::FinetuneSpec spec = Filled("FinetuneJob", v1::PAPER).finetune();
+
+  EXPECT_EQ(spec.train().epochs(), 100);
+  EXPECT_EQ(spec.train().global_batch(), 16);
+  EXPECT_DOUBLE_EQ(spec.optim().lr(), 3e-4);
+  EXPECT_THAT(spec.model().segmentation_channels(), ElementsAre(512, 256, 128, 64, 16));
+  EXPECT_EQ(spec.seg().select(), v1::SegmentationSpec::LAST);
+  EXPECT_EQ(spec.init().from(), "none");
+}
+
+TEST(DefaultsTest, SmokeIsSmallAndCountsUpdates) {
+  const v1::PretrainSpec pretrain = Filled("PretrainJob", v1::SMOKE).pretrain();
+  const v1::FinetuneSpec finetune = Filled("FinetuneJob", v1::SMOKE).finetune();
+  const v1::EvaluateSpec evaluate = Filled("EvaluateJob", v1::SMOKE).evaluate();
+
+  EXPECT_EQ(pretrain.model().image_size(), 64);
+  EXPECT_EQ(pretrain.model().patch(), 8);
+  EXPECT_EQ(pretrain.data().max_images(), 512);
+  EXPECT_EQ(pretrain.train().epochs(), 0);
+  EXPECT_GT(pretrain.train().updates(), 0);
+  EXPECT_EQ(pretrain.train().precision(), v1::TrainSpec::FP32);
+  EXPECT_EQ(pretrain.resources().ranks().max(), 2);
+  EXPECT_THAT(finetune.model().segmentation_channels(), ElementsAre(128, 64, 32, 16));
+  EXPECT_EQ(finetune.data().max_images(), 200);
+  EXPECT_EQ(finetune.data().max_validation_images(), 100);
+  EXPECT_EQ(evaluate.data().max_images(), 100);
+  EXPECT_EQ(evaluate.data().split(), "test");
+  EXPECT_EQ(evaluate.resources().ranks().max(), 1);
+}
+
+TEST(DefaultsTest, MethodsChangeMasksLossesAndViews) {
+  const v1::PretrainSpec mae =
+      Filled("PretrainJob", v1::PAPER, v1::PretrainSpec::MAE).pretrain();
+  const v1::PretrainSpec dino =
+      Filled("PretrainJob", v1::PAPER, v1::PretrainSpec::DINO).pretrain();
+
+  EXPECT_DOUBLE_EQ(mae.mask().gamma(), 0.75);
+  EXPECT_EQ(mae.mask().strategy(), v1::MaskSpec::RANDOM);
+  EXPECT_DOUBLE_EQ(mae.distill().lambda(), 0);
+  EXPECT_DOUBLE_EQ(mae.optim().clip(), 0);
+  EXPECT_DOUBLE_EQ(dino.mask().gamma(), 0);
+  EXPECT_DOUBLE_EQ(dino.mim().lambda(), 0);
+  EXPECT_EQ(dino.distill().pairs(), v1::DistillSpec::CROSS);
+}
+
+TEST(DefaultsTest, WhatIsGivenStays) {
+  v1::JobSpec spec;
+  v1::PretrainSpec* pretrain = spec.mutable_pretrain();
+  pretrain->set_recipe(v1::SMOKE);
+  pretrain->mutable_train()->set_epochs(3);
+  pretrain->mutable_optim()->set_lr(0);
+  pretrain->mutable_resources()->mutable_ranks()->set_min(3);
+
+  ApplyDefaults(&spec);
+
+  EXPECT_EQ(pretrain->train().epochs(), 3);
+  // Epochs that are given are not replaced by the recipe's updates.
+  EXPECT_EQ(pretrain->train().updates(), 0);
+  EXPECT_TRUE(pretrain->optim().has_lr());
+  EXPECT_DOUBLE_EQ(pretrain->optim().lr(), 0);
+  EXPECT_EQ(pretrain->resources().ranks().max(), 3);
+}
+
+TEST(DefaultsTest, ASecondCallChangesNothing) {
+  v1::JobSpec once = Filled("FinetuneJob", v1::PLUS);
+  v1::JobSpec twice = once;
+
+  ApplyDefaults(&twice);
+
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(once, twice));
+}
+
+// Every field of every kind has a row for every recipe, and every row is a value
+// that the field can have.
+TEST(DefaultsTest, EveryFieldHasADefaultThatIsValid) {
+  static const std::set<std::string> kUnset = {"resources.memory", "policy.hangTimeout",
+                                               "dependsOn"};
+  for (const char* kind : {"PretrainJob", "FinetuneJob", "EvaluateJob"}) {
+    for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
+      const v1::JobSpec spec = Filled(kind, recipe);
+      std::set<std::string> set;
+      ForEachValue(*KindMessage(spec), [&](const std::string& path, const auto&, const auto*) {
+        set.insert(path);
+      });
+
+      for (const Violation& violation : Validate(spec)) {
+        ADD_FAILURE() << kind << " " << recipe << " " << violation.field << " "
+                      << violation.Description();
+      }
+      const uint32_t scope = spec.has_pretrain() ? kG2ll : spec.has_finetune() ? kFinetune : kEvaluate;
+      for (const Default& row : Defaults()) {
+        if ((row.scope & scope) == 0 || kUnset.contains(row.path)) continue;
+        EXPECT_TRUE(set.contains(row.path)) << kind << " " << row.path;
+      }
+    }
+  }
+}
+
+TEST(DefaultsTest, MethodsAreValidInEveryRecipe) {
+  for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
+    for (const auto method : {v1::PretrainSpec::MAE, v1::PretrainSpec::DINO}) {
+      EXPECT_THAT(Validate(Filled("PretrainJob", recipe, method)), IsEmpty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace g2ll::spec
