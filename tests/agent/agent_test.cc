@@ -195,6 +195,16 @@ TEST_F(AgentTest, BadDataIsAFailureBeforeAnyTrainerStarts) {
   EXPECT_EQ(ended.ranks_size(), 0);
 }
 
+// A check that could not run says nothing about the data.
+TEST_F(AgentTest, BrokenDataCheckIsNoFaultOfTheData) {
+  StartAgent();
+  Prepare("train", 1, "synthetic:broken");
+  const v1::AttemptStatus ended = WaitForPhase(v1::ATTEMPT_PHASE_ENDED);
+
+  EXPECT_EQ(ended.failure().class_(), v1::Failure::UNKNOWN);
+  EXPECT_THAT(ended.failure().message(), HasSubstr("something broke"));
+}
+
 TEST_F(AgentTest, FailedMessageCountsBeforeTheExitCode) {
   Run("fail-data");
   const v1::AttemptStatus ended = WaitForPhase(v1::ATTEMPT_PHASE_ENDED);

@@ -121,15 +121,15 @@ absl::Status AttemptRunner::CheckData(std::stop_token stop) {
     check = DataCheckOf(desired_.spec());
     status_.set_message("checking data " + check.source());
   }
-  const v1::DataCheckResult result = services_.data_checker.Check(check, stop);
+  const auto result = services_.data_checker.Check(check, stop);
   absl::MutexLock lock(&mutex_);
   status_.clear_message();
-  if (stop.stop_requested()) return absl::CancelledError("stopped while checking data");
-  if (!result.ok()) {
-    RecordFailure(MakeFailure(v1::Failure::DATA, result.message()));
-    return absl::FailedPreconditionError(result.message());
+  G2LL_RETURN_IF_ERROR(result.status());
+  if (!result->ok()) {
+    RecordFailure(MakeFailure(v1::Failure::DATA, result->message()));
+    return absl::FailedPreconditionError(result->message());
   }
-  status_.set_data_digest(result.digest());
+  status_.set_data_digest(result->digest());
   return absl::OkStatus();
 }
 

@@ -53,7 +53,14 @@ std::optional<v1::DataCheck> DataCheckQueue::Next(std::stop_token stop) {
 
 void DataCheckQueue::Loop(std::stop_token stop) {
   while (const auto check = Next(stop)) {
-    const v1::DataCheckResult result = checker_.Check(*check, stop);
+    const auto checked = checker_.Check(*check, stop);
+    v1::DataCheckResult result;
+    if (checked.ok()) {
+      result = *checked;
+    } else {
+      result.set_message(std::string(checked.status().message()));
+    }
+    result.set_id(check->id());
     {
       absl::MutexLock lock(&mutex_);
       const auto found = entries_.find(check->id());

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "proto/common/log.h"
+#include "proto/common/status_macros.h"
 #include "worker/agent/storage.h"
 
 namespace g2ll::agent {
@@ -67,8 +68,8 @@ v1::DataCheckResult Refused(const v1::DataCheck& check, std::string message) {
   return result;
 }
 
-// The child's one JSON object; a Refused result if it is anything else.
-v1::DataCheckResult ParseResult(const v1::DataCheck& check, const std::string& output,
+// The child's one JSON object; an error if it is anything else.
+absl::StatusOr<v1::DataCheckResult> ParseResult(const v1::DataCheck& check, const std::string& output,
                                 const std::string& error, const ExitStatus& status) {
   const auto json = nlohmann::json::parse(output, nullptr, /*allow_exceptions=*/false);
   const auto text = [&](const char* key) {
@@ -78,8 +79,8 @@ v1::DataCheckResult ParseResult(const v1::DataCheck& check, const std::string& o
   if (!json.is_object() || !json.contains("ok") || !json["ok"].is_boolean()) {
     std::string how = status.signal != 0 ? "signal " + std::to_string(status.signal)
                                          : "exit code " + std::to_string(status.exit_code);
-    return Refused(check, "the data check of " + check.source() + " broke with " + how + ": " +
-                              LastLine(error));
+    return absl::InternalError("the data check of " + log::EscapeControl(check.source()) +
+                               " broke with " + how + ": " + LastLine(error));
   }
   v1::DataCheckResult result = Refused(check, text("message"));
   result.set_ok(json["ok"].get<bool>() && status.signal == 0 && status.exit_code == 0);
@@ -93,7 +94,8 @@ v1::DataCheckResult ParseResult(const v1::DataCheck& check, const std::string& o
 
 }  // namespace
 
-v1::DataCheckResult DataChecker::Check(const v1::DataCheck& check, std::stop_token stop) {
+absl::StatusOr<v1::DataCheckResult> DataChecker::Check(const v1::DataCheck& check,
+                                                       std::stop_token stop) {
   if (const auto allowed = CheckDataSource(check.source(), settings_.data_roots); !allowed.ok()) {
     return Refused(check, std::string(allowed.message()));
   }
@@ -103,15 +105,14 @@ v1::DataCheckResult DataChecker::Check(const v1::DataCheck& check, std::stop_tok
   if (check.needs_masks()) request.argv.emplace_back("--masks");
   request.pipe_output = true;
   request.pipe_error = true;
-  const auto child = spawner_.Spawn(std::move(request));
-  if (!child.ok()) return Refused(check, std::string(child.status().message()));
+  G2LL_ASSIGN_OR_RETURN(const auto child, spawner_.Spawn(std::move(request)));
 
-  const std::stop_callback kill(stop, [&] { (*child)->SignalGroup(SIGKILL); });
-  Collected output((*child)->output().get());
-  Collected error((*child)->error().get());
+  const std::stop_callback kill(stop, [&] { child->SignalGroup(SIGKILL); });
+  Collected output(child->output().get());
+  Collected error(child->error().get());
   CollectOutput(output, error);
-  const ExitStatus status = *(*child)->Wait(absl::InfiniteDuration());
-  if (stop.stop_requested()) return Refused(check, "the data check was stopped");
+  const ExitStatus status = *child->Wait(absl::InfiniteDuration());
+  if (stop.stop_requested()) return absl::CancelledError("the data check was stopped");
   return ParseResult(check, output.text, error.text, status);
 }
 

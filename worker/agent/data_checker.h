@@ -4,6 +4,7 @@
 #include <stop_token>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "g2ll/v1/worker.pb.h"
 #include "worker/agent/process_spawner.h"
 #include "worker/agent/settings.h"
@@ -18,10 +19,11 @@ class DataChecker {
   DataChecker(ProcessSpawner& spawner, const AgentSettings& settings)
       : spawner_(spawner), settings_(settings) {}
 
-  // Checks one source; waits for the child. A child that cannot be started, dies or
-  // prints nonsense is a result with ok = false and one line that says so. Once
-  // `stop` is requested the child is killed.
-  v1::DataCheckResult Check(const v1::DataCheck& check, std::stop_token stop);
+  // Checks one source; waits for the child. Data that cannot be used is a result with
+  // ok = false and one line that says why. Errors, which say nothing about the data:
+  // those of Spawn, Internal (the child died or printed nonsense), Cancelled (`stop`
+  // was requested, the child was killed).
+  absl::StatusOr<v1::DataCheckResult> Check(const v1::DataCheck& check, std::stop_token stop);
 
  private:
   ProcessSpawner& spawner_;
