@@ -12,10 +12,10 @@
 namespace g2ll::dist {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using test::RankResult;
 using test::RunGang;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 TEST(CollectiveTest, SumsBroadcastsAndGathersOverThreeRanks) {
   const auto results = RunGang(3, [](Collective& collective) {
@@ -25,8 +25,8 @@ TEST(CollectiveTest, SumsBroadcastsAndGathersOverThreeRanks) {
     collective.Broadcast(root, 2);
     std::ostringstream out;
     out << value[1].item<double>() << " " << root.item<double>();
-    for (const std::string& text : collective.AllGather(std::string(
-             static_cast<size_t>(collective.rank()), 'x'))) {
+    for (const std::string& text :
+         collective.AllGather(std::string(static_cast<size_t>(collective.rank()), 'x'))) {
       out << " [" << text << "]";
     }
     return out.str();

@@ -111,9 +111,7 @@ torch::Tensor DiscImages(int64_t count, int size) {
   return ramp + Discs(count, size).to(torch::kFloat32) * color;
 }
 
-torch::Tensor DiscMasks(int64_t count, int size) {
-  return Discs(count, size).to(torch::kFloat32);
-}
+torch::Tensor DiscMasks(int64_t count, int size) { return Discs(count, size).to(torch::kFloat32); }
 
 std::unique_ptr<data::PretrainLoader> FakePretrainLoader(const FakeBatches& batches) {
   return std::make_unique<FakePretrain>(batches);

@@ -1,6 +1,11 @@
 #include "worker/train/history.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
 
 #include "worker/train/phase_timer.h"
 
@@ -38,6 +43,36 @@ TEST(HistoryTest, ComesBackFromItsText) {
   EXPECT_EQ(parsed->runs[0].images, 712);
   EXPECT_EQ(parsed->runs[0].series.at("loss").points(), run.series.at("loss").points());
   EXPECT_EQ(parsed->pretrain_ids, history.pretrain_ids);
+}
+
+// A diverged loss is what a reader of the report most needs to see.
+TEST(HistoryTest, KeepsNumbersThatAreNotFinite) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  History history;
+  RunRecord run{"projects/default/jobs/a", "PretrainJob", 1, kInfinity, 2, {}};
+  run.series["loss"].Add(1, std::numeric_limits<double>::quiet_NaN());
+  run.series["loss"].Add(2, kInfinity);
+  run.series["loss"].Add(3, -kInfinity);
+  history.runs.push_back(run);
+
+  const std::string text = FormatHistory(history);
+  const auto parsed = ParseHistory(text);
+
+  EXPECT_THAT(text, ::testing::HasSubstr(R"([[1,"NaN"],[2,"Infinity"],[3,"-Infinity"]])"));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->runs[0].images_per_second, kInfinity);
+  const auto& points = parsed->runs[0].series.at("loss").points();
+  ASSERT_EQ(points.size(), 3u);
+  EXPECT_TRUE(std::isnan(points[0].second));
+  EXPECT_EQ(points[1].second, kInfinity);
+  EXPECT_EQ(points[2].second, -kInfinity);
+}
+
+TEST(HistoryTest, RefusesTextThatIsNoNumber) {
+  const std::string text =
+      R"({"runs":[{"job":"a","kind":"b","seconds":"soon","imagesPerSecond":1,"images":2,)"
+      R"("series":{}}]})";
+  EXPECT_EQ(ParseHistory(text).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(HistoryTest, RefusesDamagedText) {

@@ -18,12 +18,12 @@
 namespace g2ll::job {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
-using ::testing::StartsWith;
 using test::RankResult;
 using test::Recorder;
 using test::TempDirectory;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 // Runs one rank; returns `EXIT METRICS CHECKPOINTS MESSAGE`.
 std::string RunRank(const trainer::v1::Assignment& assignment) {

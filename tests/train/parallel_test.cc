@@ -16,14 +16,14 @@
 namespace g2ll {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using test::FakeBatches;
 using test::LoopRun;
 using test::RankResult;
 using test::Recorder;
 using test::RunGang;
 using test::TempDirectory;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 // Three steps on the same eight images; returns losses and a sum over parameters.
 std::string ThreeSteps(train::TrainTask& task, dist::Collective& collective) {

@@ -14,11 +14,11 @@
 namespace g2ll {
 namespace {
 
-using ::testing::HasSubstr;
 using test::FakeBatches;
 using test::LoopRun;
 using test::Recorder;
 using test::TempDirectory;
+using ::testing::HasSubstr;
 using train::FailureKind;
 
 std::map<std::string, torch::Tensor> Values(train::TrainTask& task) {
@@ -112,8 +112,8 @@ TEST(PretrainTaskTest, ResumedRunIsBitwiseTheUninterruptedOne) {
                .parent = "second"};
   ASSERT_TRUE(test::RunLoop(second, alone, recorder, rest).ok());
 
-  for (const char* file : {"encoder", "decoder", "head", "teacher_encoder", "teacher_head",
-                           "optimizer"}) {
+  for (const char* file :
+       {"encoder", "decoder", "head", "teacher_encoder", "teacher_head", "optimizer"}) {
     const std::string name = std::string("/s6/") + file + ".safetensors";
     auto expected = checkpoint::LoadTensors(storage.path() + "/whole" + name);
     auto actual = checkpoint::LoadTensors(storage.path() + "/second" + name);

@@ -60,8 +60,8 @@ absl::Status LoadCudaBackend(int device_index) {
                                          std::to_string(count));
   }
   if (!api.set_device(device_index, &error)) {
-    return absl::FailedPreconditionError("device cuda: GPU " + std::to_string(device_index) +
-                                         ": " + error);
+    return absl::FailedPreconditionError("device cuda: GPU " + std::to_string(device_index) + ": " +
+                                         error);
   }
   return absl::OkStatus();
 }

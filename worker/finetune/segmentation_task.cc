@@ -145,8 +145,8 @@ std::string SegmentationTask::SelectionScore() const {
 }
 
 absl::Status SegmentationTask::SaveState(checkpoint::CheckpointWriter& writer) const {
-  G2LL_RETURN_IF_ERROR(checkpoint::SaveTensors(writer.directory() / kEncoderFile,
-                                               network_->encoder_state()));
+  G2LL_RETURN_IF_ERROR(
+      checkpoint::SaveTensors(writer.directory() / kEncoderFile, network_->encoder_state()));
   return checkpoint::SaveTensors(writer.directory() / kSegmentationFile,
                                  network_->segmentation_state());
 }

@@ -16,11 +16,11 @@ absl::Status RunEvaluate(const RankContext& context) {
   const trainer::v1::Assignment& assignment = context.assignment;
   const v1::EvaluateSpec& spec = assignment.spec().evaluate();
   if (context.collective.world_size() != 1) {
-    return WithFailure(absl::InvalidArgumentError(
-                           absl::StrCat("an EvaluateJob runs on one rank, not on ",
-                                        context.collective.world_size(),
-                                        "; set resources.ranks to {min: 1, max: 1}")),
-                       FailureKind::kConfig);
+    return WithFailure(
+        absl::InvalidArgumentError(absl::StrCat("an EvaluateJob runs on one rank, not on ",
+                                                context.collective.world_size(),
+                                                "; set resources.ranks to {min: 1, max: 1}")),
+        FailureKind::kConfig);
   }
   if (assignment.source_path().empty()) {
     return WithFailure(absl::InvalidArgumentError("model.from: an EvaluateJob needs a model"),

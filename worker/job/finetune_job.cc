@@ -51,8 +51,7 @@ absl::StatusOr<Source> OpenSource(const trainer::v1::Assignment& assignment, boo
                                               "seg.encoder student or another init.from"));
     }
     shape = ReadIfThere(path / "export_config.json");
-    G2LL_ASSIGN_OR_RETURN(source.history,
-                          train::ParseHistory(ReadIfThere(path / "history.json")));
+    G2LL_ASSIGN_OR_RETURN(source.history, train::ParseHistory(ReadIfThere(path / "history.json")));
   } else if (std::filesystem::is_directory(path)) {
     source.encoder = path / "model.safetensors";
     shape = ReadIfThere(path / "config.json");
@@ -122,19 +121,19 @@ absl::Status RunFinetune(const RankContext& context) {
                   .seed = spec.seed(),
                   .length = data->length,
                   .ancestors = source->history};
-  return Train(context, run,
-               [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
-                 auto loader = data::SegmentationLoader::Create(*data->dataset, *data->sampler,
-                                                                loading, first_step);
-                 if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
-                 auto task = std::make_unique<finetune::SegmentationTask>(
-                     options, *std::move(loader), validation->get(), context.collective);
-                 if (!source->encoder.empty()) {
-                   const absl::Status loaded = task->LoadEncoder(source->encoder.string());
-                   if (!loaded.ok()) return WithFailure(loaded, FailureKind::kConfig);
-                 }
-                 return task;
-               });
+  return Train(
+      context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
+        auto loader =
+            data::SegmentationLoader::Create(*data->dataset, *data->sampler, loading, first_step);
+        if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
+        auto task = std::make_unique<finetune::SegmentationTask>(
+            options, *std::move(loader), validation->get(), context.collective);
+        if (!source->encoder.empty()) {
+          const absl::Status loaded = task->LoadEncoder(source->encoder.string());
+          if (!loaded.ok()) return WithFailure(loaded, FailureKind::kConfig);
+        }
+        return task;
+      });
 }
 
 }  // namespace g2ll::job

@@ -42,8 +42,7 @@ absl::Status CatchExceptions(const std::function<absl::Status()>& run) {
   } catch (const std::exception& e) {
     const std::string message = FirstLine(e);
     if (IsOutOfMemory(message)) {
-      return WithFailure(absl::ResourceExhaustedError(message + advice),
-                         FailureKind::kOutOfMemory);
+      return WithFailure(absl::ResourceExhaustedError(message + advice), FailureKind::kOutOfMemory);
     }
     return absl::InternalError(message);
   }
@@ -52,15 +51,23 @@ absl::Status CatchExceptions(const std::function<absl::Status()>& run) {
 int ExitCodeOf(const absl::Status& status) {
   if (status.ok()) return 0;
   switch (train::FailureOf(status)) {
-    case FailureKind::kPreempted: return 75;
-    case FailureKind::kFenced: return 76;
-    case FailureKind::kConfig: return 77;
-    case FailureKind::kData: return 78;
-    case FailureKind::kNonFinite: return 79;
-    case FailureKind::kOutOfMemory: return 80;
-    case FailureKind::kCollective: return 81;
+    case FailureKind::kPreempted:
+      return 75;
+    case FailureKind::kFenced:
+      return 76;
+    case FailureKind::kConfig:
+      return 77;
+    case FailureKind::kData:
+      return 78;
+    case FailureKind::kNonFinite:
+      return 79;
+    case FailureKind::kOutOfMemory:
+      return 80;
+    case FailureKind::kCollective:
+      return 81;
     case FailureKind::kStorage:
-    case FailureKind::kUnknown: return 1;
+    case FailureKind::kUnknown:
+      return 1;
   }
   return 1;
 }
@@ -69,14 +76,22 @@ v1::Failure::Class FailureClassOf(const absl::Status& status) {
   if (status.ok()) return v1::Failure::CLASS_UNSPECIFIED;
   switch (train::FailureOf(status)) {
     case FailureKind::kPreempted:
-    case FailureKind::kFenced: return v1::Failure::CLASS_UNSPECIFIED;
-    case FailureKind::kConfig: return v1::Failure::CONFIG;
-    case FailureKind::kData: return v1::Failure::DATA;
-    case FailureKind::kNonFinite: return v1::Failure::NON_FINITE;
-    case FailureKind::kOutOfMemory: return v1::Failure::OUT_OF_MEMORY;
-    case FailureKind::kCollective: return v1::Failure::COLLECTIVE;
-    case FailureKind::kStorage: return v1::Failure::STORAGE;
-    case FailureKind::kUnknown: return v1::Failure::UNKNOWN;
+    case FailureKind::kFenced:
+      return v1::Failure::CLASS_UNSPECIFIED;
+    case FailureKind::kConfig:
+      return v1::Failure::CONFIG;
+    case FailureKind::kData:
+      return v1::Failure::DATA;
+    case FailureKind::kNonFinite:
+      return v1::Failure::NON_FINITE;
+    case FailureKind::kOutOfMemory:
+      return v1::Failure::OUT_OF_MEMORY;
+    case FailureKind::kCollective:
+      return v1::Failure::COLLECTIVE;
+    case FailureKind::kStorage:
+      return v1::Failure::STORAGE;
+    case FailureKind::kUnknown:
+      return v1::Failure::UNKNOWN;
   }
   return v1::Failure::UNKNOWN;
 }

@@ -62,14 +62,14 @@ absl::Status RunPretrain(const RankContext& context) {
   for (int64_t i = 0; i < data->dataset->size(); ++i) {
     run.ancestors.pretrain_ids.push_back(data->dataset->id(i));
   }
-  return Train(context, run,
-               [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
-                 auto loader = data::PretrainLoader::Create(*data->dataset, *data->sampler,
-                                                            loading, first_step);
-                 if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
-                 return std::make_unique<pretrain::PretrainTask>(options, *std::move(loader),
-                                                                 context.collective);
-               });
+  return Train(
+      context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
+        auto loader =
+            data::PretrainLoader::Create(*data->dataset, *data->sampler, loading, first_step);
+        if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
+        return std::make_unique<pretrain::PretrainTask>(options, *std::move(loader),
+                                                        context.collective);
+      });
 }
 
 }  // namespace g2ll::job

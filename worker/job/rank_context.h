@@ -45,19 +45,19 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const 
 
 // What a checkpoint of this job says about itself and its ancestors.
 struct TrainingRun {
-  std::string kind;                 // `PretrainJob`
+  std::string kind;  // `PretrainJob`
   std::string export_config_json;
   const v1::TrainSpec& train;
   const v1::OptimSpec& optim;
   const v1::PolicySpec& policy;
   int64_t seed = 0;
   RunLength length;
-  train::History ancestors;         // runs and images that this job builds on
+  train::History ancestors;  // runs and images that this job builds on
 };
 
 // Makes the task once the first step is known: a loader starts there.
-using MakeTask = std::function<absl::StatusOr<std::unique_ptr<train::TrainTask>>(
-    int64_t first_step)>;
+using MakeTask =
+    std::function<absl::StatusOr<std::unique_ptr<train::TrainTask>>(int64_t first_step)>;
 
 // Trains: optimiser, resume, loop, checkpoints.
 absl::Status Train(const RankContext& context, const TrainingRun& run, const MakeTask& make_task);

@@ -83,13 +83,13 @@ absl::Status CheckPeers(const trainer::v1::Assignment& assignment, dist::Collect
                                             " over ", assignment.world_size(), " ranks"));
   }
   const std::string mine =
-      absl::StrCat("epoch ", assignment.epoch(), ", config ", ConfigDigest(assignment).substr(0, 16),
-                   ", libtorch ", TORCH_VERSION);
+      absl::StrCat("epoch ", assignment.epoch(), ", config ",
+                   ConfigDigest(assignment).substr(0, 16), ", libtorch ", TORCH_VERSION);
   const std::vector<std::string> all = collective.AllGather(mine);
   for (size_t rank = 0; rank < all.size(); ++rank) {
     if (all[rank] == all[0]) continue;
-    return absl::FailedPreconditionError(absl::StrCat("rank ", rank, " runs another job than rank 0: ",
-                                                      all[rank], " there, ", all[0], " here"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "rank ", rank, " runs another job than rank 0: ", all[rank], " there, ", all[0], " here"));
   }
   return absl::OkStatus();
 }
@@ -111,10 +111,14 @@ absl::Status Run(const trainer::v1::Assignment& assignment, run::RunEvents& even
 
   const RankContext context{assignment, events, std::move(stop), device, **collective};
   switch (assignment.spec().kind_case()) {
-    case v1::JobSpec::kPretrain: return RunPretrain(context);
-    case v1::JobSpec::kFinetune: return RunFinetune(context);
-    case v1::JobSpec::kEvaluate: return RunEvaluate(context);
-    case v1::JobSpec::KIND_NOT_SET: break;
+    case v1::JobSpec::kPretrain:
+      return RunPretrain(context);
+    case v1::JobSpec::kFinetune:
+      return RunFinetune(context);
+    case v1::JobSpec::kEvaluate:
+      return RunEvaluate(context);
+    case v1::JobSpec::KIND_NOT_SET:
+      break;
   }
   return WithFailure(absl::InvalidArgumentError("assignment: the spec has no kind"),
                      FailureKind::kConfig);

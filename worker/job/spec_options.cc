@@ -11,17 +11,23 @@ namespace {
 
 mask::MaskKind MaskKindOf(v1::MaskSpec::Strategy strategy) {
   switch (strategy) {
-    case v1::MaskSpec::RANDOM: return mask::MaskKind::kRandom;
-    case v1::MaskSpec::SEMANTIC: return mask::MaskKind::kSemantic;
-    default: return mask::MaskKind::kSemanticFocal;
+    case v1::MaskSpec::RANDOM:
+      return mask::MaskKind::kRandom;
+    case v1::MaskSpec::SEMANTIC:
+      return mask::MaskKind::kSemantic;
+    default:
+      return mask::MaskKind::kSemanticFocal;
   }
 }
 
 loss::Pairs PairsOf(v1::DistillSpec::Pairs pairs) {
   switch (pairs) {
-    case v1::DistillSpec::CROSS: return loss::Pairs::kCross;
-    case v1::DistillSpec::ALL: return loss::Pairs::kAll;
-    default: return loss::Pairs::kSame;
+    case v1::DistillSpec::CROSS:
+      return loss::Pairs::kCross;
+    case v1::DistillSpec::ALL:
+      return loss::Pairs::kAll;
+    default:
+      return loss::Pairs::kSame;
   }
 }
 
@@ -60,16 +66,14 @@ pretrain::DistillOptions DistillOf(const v1::PretrainSpec& spec, const RunLength
 RunLength RunLengthOf(const v1::TrainSpec& train, int64_t steps_per_epoch) {
   RunLength length;
   length.steps_per_epoch = steps_per_epoch;
-  length.schedule_steps =
-      train.updates() > 0 ? train.updates() : train.epochs() * steps_per_epoch;
+  length.schedule_steps = train.updates() > 0 ? train.updates() : train.epochs() * steps_per_epoch;
   length.schedule_steps = std::max<int64_t>(length.schedule_steps, 1);
   length.last_step = train.max_steps() > 0 ? std::min(train.max_steps(), length.schedule_steps)
                                            : length.schedule_steps;
   return length;
 }
 
-absl::StatusOr<bool> ChooseBf16(v1::TrainSpec::Precision precision,
-                                const DevicePrecision& device) {
+absl::StatusOr<bool> ChooseBf16(v1::TrainSpec::Precision precision, const DevicePrecision& device) {
   if (precision == v1::TrainSpec::FP32) return false;
   if (precision == v1::TrainSpec::BF16 && !device.has_bf16) {
     return absl::FailedPreconditionError(
@@ -143,16 +147,14 @@ model::VitOptions EncoderOf(const v1::ModelSpec& spec, bool learned_pos) {
 model::SegmentationOptions SegmentationOf(const v1::ModelSpec& spec, bool learned_pos) {
   model::SegmentationOptions options;
   options.vit = EncoderOf(spec, learned_pos);
-  options.channels.assign(spec.segmentation_channels().begin(),
-                          spec.segmentation_channels().end());
+  options.channels.assign(spec.segmentation_channels().begin(), spec.segmentation_channels().end());
   return options;
 }
 
 schedule::CosineWithWarmup LearningRateOf(const v1::OptimSpec& spec, const RunLength& length) {
   const auto warmup = static_cast<int64_t>(
       std::llround(spec.warmup() * static_cast<double>(length.steps_per_epoch)));
-  return {spec.lr(), spec.min_lr(), std::min(warmup, length.schedule_steps),
-          length.schedule_steps};
+  return {spec.lr(), spec.min_lr(), std::min(warmup, length.schedule_steps), length.schedule_steps};
 }
 
 schedule::CosineBetween WeightDecayOf(const v1::OptimSpec& spec, const RunLength& length) {
@@ -168,8 +170,7 @@ train::AdamW::Options AdamOf(const v1::OptimSpec& spec) {
   return options;
 }
 
-pretrain::PretrainOptions PretrainOptionsOf(const v1::PretrainSpec& spec,
-                                            const RunLength& length) {
+pretrain::PretrainOptions PretrainOptionsOf(const v1::PretrainSpec& spec, const RunLength& length) {
   const bool is_dino = spec.method() == v1::PretrainSpec::DINO;
   const bool is_mae = spec.method() == v1::PretrainSpec::MAE;
   pretrain::PretrainOptions options;

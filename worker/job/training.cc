@@ -34,8 +34,7 @@ std::string ResumeDirectory(const trainer::v1::Assignment& assignment) {
   return (std::filesystem::path(assignment.storage_root()) / assignment.resume_path()).string();
 }
 
-train::Checkpointer::Options CheckpointerOptions(const RankContext& context,
-                                                 const TrainingRun& run,
+train::Checkpointer::Options CheckpointerOptions(const RankContext& context, const TrainingRun& run,
                                                  const train::TrainTask& task) {
   const trainer::v1::Assignment& assignment = context.assignment;
   train::Checkpointer::Options options;

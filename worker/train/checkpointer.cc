@@ -41,8 +41,7 @@ void Checkpointer::OnScores(const Scores& scores, int64_t num_steps) {
 }
 
 bool Checkpointer::IsDue(bool is_last) const {
-  const absl::Duration since =
-      absl::FromChrono(std::chrono::steady_clock::now() - last_save_);
+  const absl::Duration since = absl::FromChrono(std::chrono::steady_clock::now() - last_save_);
   return is_last || is_best_now_ || since >= options_.every;
 }
 
@@ -100,9 +99,8 @@ std::string Checkpointer::StateJson(int64_t step) const {
   state["format"] = 1;
   state["step"] = step;
   if (best_) {
-    state["best"] = {{"name", options_.selection_score},
-                     {"value", best_->value},
-                     {"step", best_->step}};
+    state["best"] = {
+        {"name", options_.selection_score}, {"value", best_->value}, {"step", best_->step}};
   }
   return state.dump();
 }
@@ -113,9 +111,8 @@ absl::StatusOr<int64_t> Checkpointer::Restore(const std::string& directory, Trai
   G2LL_RETURN_IF_ERROR(checkpoint::VerifyCheckpoint(path));
   G2LL_ASSIGN_OR_RETURN(const checkpoint::Manifest manifest, checkpoint::ReadManifest(path));
   if (manifest.job_uid != options_.manifest.job_uid) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(directory, ": belongs to job ", manifest.job, ", not to ",
-                     options_.manifest.job));
+    return absl::FailedPreconditionError(absl::StrCat(directory, ": belongs to job ", manifest.job,
+                                                      ", not to ", options_.manifest.job));
   }
   G2LL_RETURN_IF_ERROR(task.LoadState(directory));
   G2LL_ASSIGN_OR_RETURN(const auto moments, checkpoint::LoadTensors(path / kOptimizerFile));
@@ -132,8 +129,8 @@ absl::StatusOr<int64_t> Checkpointer::ReadState(const std::string& directory) {
   try {
     const nlohmann::json state = nlohmann::json::parse(text);
     if (state.contains("best")) {
-      best_ = Best{state["best"].at("value").get<double>(),
-                   state["best"].at("step").get<int64_t>()};
+      best_ =
+          Best{state["best"].at("value").get<double>(), state["best"].at("step").get<int64_t>()};
     }
     return state.at("step").get<int64_t>();
   } catch (const nlohmann::json::exception& e) {

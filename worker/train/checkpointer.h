@@ -28,8 +28,8 @@ namespace g2ll::train {
 class Checkpointer {
  public:
   struct Options {
-    std::string storage_root;   // absolute
-    std::string parent;         // of the checkpoints, relative to the storage root
+    std::string storage_root;  // absolute
+    std::string parent;        // of the checkpoints, relative to the storage root
     // Job, kind, epoch and config digest; the rest is filled in.
     checkpoint::Manifest manifest;
     std::string config_json;

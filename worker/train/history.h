@@ -29,18 +29,18 @@ class Series {
 // What one job did, over all its attempts.
 struct RunRecord {
   std::string job;
-  std::string kind;                // `PretrainJob` or `FinetuneJob`
-  double seconds = 0;              // training and validation
-  double images_per_second = 0;    // mean over the run
-  int64_t images = 0;              // images that entered an update
+  std::string kind;                      // `PretrainJob` or `FinetuneJob`
+  double seconds = 0;                    // training and validation
+  double images_per_second = 0;          // mean over the run
+  int64_t images = 0;                    // images that entered an update
   std::map<std::string, Series> series;  // by metric name
 };
 
 // A run with the runs whose models it was started from: what an evaluation's
 // report shows without asking anybody. `history.json` of a checkpoint.
 struct History {
-  std::vector<RunRecord> runs;             // oldest first
-  std::vector<std::string> pretrain_ids;   // images the encoder was pre-trained on
+  std::vector<RunRecord> runs;            // oldest first
+  std::vector<std::string> pretrain_ids;  // images the encoder was pre-trained on
 };
 
 // One JSON document.

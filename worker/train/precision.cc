@@ -12,8 +12,8 @@ namespace g2ll::train {
 bool CpuHasBf16() {
 #if defined(__x86_64__)
   unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
-  constexpr unsigned int kAmxBf16 = 1u << 22;     // leaf 7.0, edx
-  constexpr unsigned int kAvx512Bf16 = 1u << 5;   // leaf 7.1, eax
+  constexpr unsigned int kAmxBf16 = 1u << 22;    // leaf 7.0, edx
+  constexpr unsigned int kAvx512Bf16 = 1u << 5;  // leaf 7.1, eax
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kAmxBf16) != 0) return true;
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kAvx512Bf16) != 0;
 #else

@@ -31,8 +31,7 @@ void Telemetry::OnStep(const StepRecord& step) {
   smoothed_seconds_ = kSmoothing * smoothed_seconds_ + step.seconds;
   run_.images += step.num_images;
   run_.seconds = seconds_before_ + Seconds(now - start_);
-  run_.images_per_second =
-      run_.seconds > 0 ? static_cast<double>(run_.images) / run_.seconds : 0;
+  run_.images_per_second = run_.seconds > 0 ? static_cast<double>(run_.images) / run_.seconds : 0;
 
   if (IsDue(step.num_steps, now)) {
     for (const auto& [name, value] : step.values) {

@@ -14,13 +14,13 @@ namespace g2ll::train {
 
 // One finished update, the same on every rank.
 struct StepRecord {
-  int64_t num_steps = 0;    // updates finished, this one included
-  double epoch = 0;         // passes over the data finished, with fraction
-  Scores values;            // means over the ranks; the first is the loss
+  int64_t num_steps = 0;  // updates finished, this one included
+  double epoch = 0;       // passes over the data finished, with fraction
+  Scores values;          // means over the ranks; the first is the loss
   double lr = 0;
-  double grad_norm = 0;     // over all gradients, before clipping
-  int64_t num_images = 0;   // over all ranks
-  double seconds = 0;       // wall-clock time of this update
+  double grad_norm = 0;    // over all gradients, before clipping
+  int64_t num_images = 0;  // over all ranks
+  double seconds = 0;      // wall-clock time of this update
 };
 
 // Turns finished steps into metrics, progress and the run's history.

@@ -34,8 +34,7 @@ uint64_t StepSeed(int64_t seed, int64_t step, int rank) {
 }  // namespace
 
 TrainLoop::TrainLoop(const TrainLoopOptions& options, TrainTask& task, AdamW& optimizer,
-                     dist::Collective& collective, Telemetry& telemetry,
-                     Checkpointer& checkpointer)
+                     dist::Collective& collective, Telemetry& telemetry, Checkpointer& checkpointer)
     : options_(options),
       task_(task),
       optimizer_(optimizer),
@@ -65,17 +64,23 @@ absl::Status TrainLoop::Run(std::stop_token stop) {
     timer_.Enter(Phase::kOptimizer);
     const double grad_norm = ClipGradients(optimizer_.parameters(), options_.clip);
     if (!std::isfinite(grad_norm)) {
-      return WithFailure(absl::InternalError(absl::StrCat(
-                             "update ", step + 1, ": the gradient is not finite though every loss "
-                             "is; lower optim.lr or use train.precision fp32")),
-                         FailureKind::kNonFinite);
+      return WithFailure(
+          absl::InternalError(absl::StrCat("update ", step + 1,
+                                           ": the gradient is not finite though every loss "
+                                           "is; lower optim.lr or use train.precision fp32")),
+          FailureKind::kNonFinite);
     }
     optimizer_.Step(plan.lr, plan.weight_decay, plan.frozen);
     task_.AfterStep(context);
 
     timer_.Enter(Phase::kOther);
-    StepRecord record{finished.step, finished.epoch, agreed.values, plan.lr, grad_norm,
-                      agreed.num_images, timer_.total_seconds() - seconds_before};
+    StepRecord record{finished.step,
+                      finished.epoch,
+                      agreed.values,
+                      plan.lr,
+                      grad_norm,
+                      agreed.num_images,
+                      timer_.total_seconds() - seconds_before};
     telemetry_.OnStep(record);
     timer_.Pause();
 
@@ -154,12 +159,14 @@ absl::Status TrainLoop::ValidateAndSave(const StepContext& finished) {
 }
 
 void TrainLoop::LogTimeSplit() const {
-  const auto percent = [this](Phase phase) { return absl::StrFormat("%.2f", timer_.Percent(phase)); };
+  const auto percent = [this](Phase phase) {
+    return absl::StrFormat("%.2f", timer_.Percent(phase));
+  };
   log::Info(absl::StrFormat("outside the model, loader and collectives: %.2f %%",
                             timer_.Percent(Phase::kOther)),
             {{"task", task_.name()},
              {"rank", collective_.rank()},
-             {"seconds", timer_.total_seconds()},
+             {"seconds", absl::StrFormat("%.1f", timer_.total_seconds())},
              {"forward_backward_percent", percent(Phase::kModel)},
              {"data_wait_percent", percent(Phase::kData)},
              {"collectives_percent", percent(Phase::kCollective)},
