@@ -76,8 +76,8 @@ int Serve(const AgentSettings& settings, const sigset_t& signals) {
       .on_registered =
           [&] {
             if (settings.address_file.empty()) return;
-            const auto written = g2ll::agent::WriteAddressFile(
-                settings.address_file, settings.name, pid, http_address);
+            const auto written = g2ll::agent::WriteAddressFile(settings.address_file, settings.name,
+                                                               pid, http_address);
             if (!written.ok()) log::Error(std::string(written.message()));
           },
       .on_rejected =

@@ -82,9 +82,8 @@ void AppendJsonString(std::string_view text, std::string& out) {
 }
 
 void AppendTextValue(const Field& field, std::string& out) {
-  const bool quoted =
-      !field.bare && (field.value.empty() ||
-                      field.value.find_first_of(" =\"") != std::string::npos);
+  const bool quoted = !field.bare && (field.value.empty() ||
+                                      field.value.find_first_of(" =\"") != std::string::npos);
   const std::string escaped = EscapeControl(field.value);
   if (!quoted) {
     out += escaped;

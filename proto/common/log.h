@@ -27,16 +27,15 @@ struct Field {
       : key(field_key), value(field_value) {}
   Field(std::string_view field_key, const std::string& field_value)
       : key(field_key), value(field_value) {}
-  Field(std::string_view field_key, const char* field_value)
-      : key(field_key), value(field_value) {}
+  Field(std::string_view field_key, const char* field_value) : key(field_key), value(field_value) {}
   Field(std::string_view field_key, bool field_value)
       : key(field_key), value(field_value ? "true" : "false"), bare(true) {}
   // Finite values are written in the shortest form that reads back the same;
   // NaN and infinities become the strings `NaN`, `Infinity`, `-Infinity`.
   Field(std::string_view field_key, double field_value);
   template <typename Integer>
-    requires(std::integral<Integer> && !std::same_as<Integer, bool>)
-  Field(std::string_view field_key, Integer field_value)
+  requires(std::integral<Integer> && !std::same_as<Integer, bool>)
+      Field(std::string_view field_key, Integer field_value)
       : key(field_key), value(std::to_string(field_value)), bare(true) {}
 
   std::string key;

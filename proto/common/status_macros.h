@@ -8,11 +8,11 @@
 
 // Returns from the enclosing function with the status of `expr` if it is an error.
 // `expr` yields an absl::Status; the function returns absl::Status or absl::StatusOr.
-#define G2LL_RETURN_IF_ERROR(expr)                                      \
-  do {                                                                  \
-    if (::absl::Status g2ll_status_ = (expr); !g2ll_status_.ok()) {     \
-      return g2ll_status_;                                              \
-    }                                                                   \
+#define G2LL_RETURN_IF_ERROR(expr)                                  \
+  do {                                                              \
+    if (::absl::Status g2ll_status_ = (expr); !g2ll_status_.ok()) { \
+      return g2ll_status_;                                          \
+    }                                                               \
   } while (false)
 
 // Evaluates `expr`, an absl::StatusOr<T>; returns its status from the enclosing
@@ -25,8 +25,8 @@
 
 #define G2LL_STATUS_CONCAT_(a, b) G2LL_STATUS_CONCAT_INNER_(a, b)
 #define G2LL_STATUS_CONCAT_INNER_(a, b) a##b
-#define G2LL_ASSIGN_OR_RETURN_IMPL_(temporary, lhs, expr) \
-  auto temporary = (expr);                                \
+#define G2LL_ASSIGN_OR_RETURN_IMPL_(temporary, lhs, expr)    \
+  auto temporary = (expr);                                   \
   if (!temporary.ok()) return std::move(temporary).status(); \
   lhs = std::move(temporary).value()
 

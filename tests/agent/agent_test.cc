@@ -155,8 +155,8 @@ TEST_F(AgentTest, RunsAnAttemptFromPrepareToItsEnd) {
   EXPECT_FALSE(ended.has_failure());
   EXPECT_EQ(ended.report_path(), "reports/uid/e1");
   EXPECT_EQ(ended.progress().step(), 5);
-  EXPECT_THAT(LogOf(0), ElementsAre("step 1", "step 2", "step 3", "step 4", "step 5",
-                                    "committed: yes"));
+  EXPECT_THAT(LogOf(0),
+              ElementsAre("step 1", "step 2", "step 3", "step 4", "step 5", "committed: yes"));
 }
 
 // Five metrics and five lines came before the checkpoint.
@@ -333,8 +333,8 @@ TEST_F(AgentTest, AttemptOfAnEarlierIncarnationIsReportedAsLost) {
 
 TEST_F(AgentTest, AnswersDataChecks) {
   coordinator_.Want([](v1::DesiredState& desired) {
-    for (const char* source : {"synthetic:bad", "synthetic:broken", "synthetic:dermoscopy",
-                               "/etc", "relative"}) {
+    for (const char* source :
+         {"synthetic:bad", "synthetic:broken", "synthetic:dermoscopy", "/etc", "relative"}) {
       v1::DataCheck& check = *desired.add_data_checks();
       check.set_id(source);
       check.set_source(source);

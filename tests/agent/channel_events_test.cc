@@ -53,8 +53,8 @@ TEST_F(ChannelEventsTest, WritesReportsInOrder) {
     ChannelEvents events(*trainer_, stop_);
     events.OnJoined();
     events.OnMetric({.name = "loss", .value = 0.5, .step = 7, .epoch = 1.5});
-    events.OnProgress({.step = 7, .total_steps = 10, .epoch = 1.5, .images_per_second = 3,
-                       .eta_seconds = 1.25});
+    events.OnProgress(
+        {.step = 7, .total_steps = 10, .epoch = 1.5, .images_per_second = 3, .eta_seconds = 1.25});
     events.OnReport("reports/x/e1");
     events.OnFailed(v1::Failure::DATA, "image a.jpg: cannot decode");
   }

@@ -25,8 +25,8 @@ TEST(LogLineSplitterTest, JoinsPiecesAndLeavesOutEmptyLines) {
 
 TEST(LogLineSplitterTest, TakesLevelAndTextOfTheTextFormat) {
   LogLineSplitter splitter;
-  const std::string line = log::FormatLine(log::Format::kText, log::Level::kWarning, 0,
-                                           "disk is low", {{"free", 3}});
+  const std::string line =
+      log::FormatLine(log::Format::kText, log::Level::kWarning, 0, "disk is low", {{"free", 3}});
 
   const auto lines = splitter.Feed(line + "\n");
 
@@ -37,8 +37,7 @@ TEST(LogLineSplitterTest, TakesLevelAndTextOfTheTextFormat) {
 
 TEST(LogLineSplitterTest, TakesLevelOfTheJsonFormat) {
   LogLineSplitter splitter;
-  const std::string line =
-      log::FormatLine(log::Format::kJson, log::Level::kError, 0, "broken", {});
+  const std::string line = log::FormatLine(log::Format::kJson, log::Level::kError, 0, "broken", {});
 
   const auto lines = splitter.Feed(line + "\n");
 

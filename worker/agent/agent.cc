@@ -155,7 +155,8 @@ void Agent::OnDesired(const v1::DesiredState& desired) {
 
 void Agent::KillUnwanted(const v1::DesiredState& desired) {
   std::set<AttemptKey> wanted;
-  for (const auto& attempt : desired.attempts()) wanted.insert({attempt.job_uid(), attempt.epoch()});
+  for (const auto& attempt : desired.attempts())
+    wanted.insert({attempt.job_uid(), attempt.epoch()});
   std::erase_if(not_held_, [&](const auto& entry) { return !wanted.contains(entry.first); });
   for (auto entry = attempts_.begin(); entry != attempts_.end();) {
     if (wanted.contains(entry->first)) {
@@ -183,9 +184,9 @@ void Agent::ApplyAttempts(const v1::DesiredState& desired) {
       attempts_.emplace(key, std::make_unique<AttemptRunner>(MakeServices(), attempt));
     } else if (!not_held_.contains(key)) {
       // An agent that was started again holds nothing of what the one before it held.
-      not_held_.emplace(key, NotHeld(attempt, settings_.name,
-                                     draining_ ? "is shutting down"
-                                               : "was started again and lost the attempt"));
+      not_held_.emplace(
+          key, NotHeld(attempt, settings_.name,
+                       draining_ ? "is shutting down" : "was started again and lost the attempt"));
       NotifyChange();
     }
   }

@@ -39,7 +39,7 @@ class Agent : private SessionHandler {
     std::string http_address;  // host:port where metrics are served
   };
   struct Hooks {
-    std::function<void()> on_registered;               // once, after the first answer
+    std::function<void()> on_registered;                   // once, after the first answer
     std::function<void(const absl::Status&)> on_rejected;  // refused for good
   };
   // A moment's numbers, for metrics and health.

@@ -60,13 +60,11 @@ trainer::v1::Assignment MakeAssignment(const v1::DesiredAttempt& attempt, int ra
   assignment.set_rank(rank);
   assignment.set_world_size(attempt.world_size());
   assignment.set_local_rank(slot);
-  assignment.set_threads(
-      ThreadsPerRank(settings.cpus, settings.slots, resources.cpus_per_rank()));
+  assignment.set_threads(ThreadsPerRank(settings.cpus, settings.slots, resources.cpus_per_rank()));
   assignment.set_device(resources.device() == v1::ResourceSpec::CPU ? "cpu" : settings.device);
   *assignment.mutable_spec() = attempt.spec();
   assignment.set_store_address(attempt.store_address());
-  assignment.set_store_prefix("job/" + attempt.job_uid() + "/e" +
-                              std::to_string(attempt.epoch()));
+  assignment.set_store_prefix("job/" + attempt.job_uid() + "/e" + std::to_string(attempt.epoch()));
   assignment.set_storage_root(settings.storage_root);
   assignment.set_resume_path(attempt.resume_path());
   assignment.set_source_path(attempt.source_path());

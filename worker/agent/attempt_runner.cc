@@ -103,8 +103,8 @@ void AttemptRunner::Run(std::stop_token kill) {
 }
 
 absl::Status AttemptRunner::Prepare(std::stop_token stop) {
-  if (const auto storage = CheckStorageWritable(services_.settings.storage_root,
-                                                services_.settings.min_free_bytes);
+  if (const auto storage =
+          CheckStorageWritable(services_.settings.storage_root, services_.settings.min_free_bytes);
       !storage.ok()) {
     absl::MutexLock lock(&mutex_);
     RecordFailure(MakeFailure(v1::Failure::STORAGE, std::string(storage.message())));
@@ -178,8 +178,8 @@ absl::Status AttemptRunner::StartRanks() {
     RankProcess::Launch launch{
         .trainer = services_.settings.trainer,
         .attempt = key_,
-        .assignment = MakeAssignment(desired, rank, slots_[static_cast<size_t>(i)],
-                                     services_.settings)};
+        .assignment =
+            MakeAssignment(desired, rank, slots_[static_cast<size_t>(i)], services_.settings)};
     // Listed before it starts, because it may report at once.
     {
       absl::MutexLock lock(&mutex_);
@@ -384,8 +384,8 @@ void AttemptRunner::OnEnded(const RankEnd& end) {
     rank.status.set_signal(end.status.signal);
     const auto failure = ClassifyEnd(end);
     // A rank that we ended, or that lost the peers that we ended, is no cause.
-    const bool echo = rank.signalled || (WantsStop() && failure &&
-                                         failure->class_() == v1::Failure::COLLECTIVE);
+    const bool echo =
+        rank.signalled || (WantsStop() && failure && failure->class_() == v1::Failure::COLLECTIVE);
     if (failure && !echo) RecordFailure(*failure);
   }
   services_.on_change();

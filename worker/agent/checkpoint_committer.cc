@@ -24,8 +24,7 @@ bool IsRetryable(const absl::Status& status) {
 
 CheckpointCommitter::CheckpointCommitter(Identity identity, AttemptKey attempt,
                                          TelemetryOutbox& outbox,
-                                         v1::WorkerService::StubInterface& stub,
-                                         const Lease& lease)
+                                         v1::WorkerService::StubInterface& stub, const Lease& lease)
     : identity_(std::move(identity)),
       attempt_(std::move(attempt)),
       outbox_(outbox),

@@ -69,8 +69,9 @@ v1::DataCheckResult Refused(const v1::DataCheck& check, std::string message) {
 }
 
 // The child's one JSON object; an error if it is anything else.
-absl::StatusOr<v1::DataCheckResult> ParseResult(const v1::DataCheck& check, const std::string& output,
-                                const std::string& error, const ExitStatus& status) {
+absl::StatusOr<v1::DataCheckResult> ParseResult(const v1::DataCheck& check,
+                                                const std::string& output, const std::string& error,
+                                                const ExitStatus& status) {
   const auto json = nlohmann::json::parse(output, nullptr, /*allow_exceptions=*/false);
   const auto text = [&](const char* key) {
     const auto found = json.find(key);

@@ -90,8 +90,7 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Bind(const std::string& 
                                   "; choose another --http-listen");
   }
   if (parsed.port == 0) {
-    return absl::UnavailableError("cannot listen on " + address +
-                                  "; choose another --http-listen");
+    return absl::UnavailableError("cannot listen on " + address + "; choose another --http-listen");
   }
   impl->address = parsed.ToString();
   impl->version = version;

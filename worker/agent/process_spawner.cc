@@ -30,8 +30,7 @@ struct Pipe {
 absl::StatusOr<Pipe> MakePipe() {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) {
-    return absl::ResourceExhaustedError(std::string("cannot make a pipe: ") +
-                                        std::strerror(errno));
+    return absl::ResourceExhaustedError(std::string("cannot make a pipe: ") + std::strerror(errno));
   }
   return Pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
 }
@@ -61,9 +60,7 @@ constexpr int kScratchFd = 16;
   ::_exit(127);
 }
 
-bool MoveTo(int source, int target) {
-  return source < 0 || ::dup2(source, target) == target;
-}
+bool MoveTo(int source, int target) { return source < 0 || ::dup2(source, target) == target; }
 
 [[noreturn]] void RunChild(const ChildPlan& plan) {
   if (::setsid() < 0 || ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) FailInChild(plan.exec_error);
@@ -199,10 +196,10 @@ std::optional<ExitStatus> ChildProcess::Wait(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
   while (true) {
     const absl::Duration left = deadline - absl::Now();
-    const int milliseconds =
-        left == absl::InfiniteDuration()
-            ? -1
-            : static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(left) + 1, 0, 1 << 30));
+    const int milliseconds = left == absl::InfiniteDuration()
+                                 ? -1
+                                 : static_cast<int>(std::clamp<int64_t>(
+                                       absl::ToInt64Milliseconds(left) + 1, 0, 1 << 30));
     pollfd entry{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
     const int ready = ::poll(&entry, 1, left <= absl::ZeroDuration() ? 0 : milliseconds);
     if (ready > 0) return Reap();

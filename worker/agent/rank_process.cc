@@ -44,8 +44,8 @@ absl::StatusOr<std::unique_ptr<RankProcess>> RankProcess::Start(ProcessSpawner& 
   G2LL_ASSIGN_OR_RETURN(auto child, spawner.Spawn(std::move(request)));
   // Only the agent's end: the trainer writes as to any pipe.
   ::fcntl(child->output().get(), F_SETFL, O_NONBLOCK);
-  return std::unique_ptr<RankProcess>(new RankProcess(launch, std::move(child),
-                                                      std::move(pair.agent), outbox, listener));
+  return std::unique_ptr<RankProcess>(
+      new RankProcess(launch, std::move(child), std::move(pair.agent), outbox, listener));
 }
 
 RankProcess::RankProcess(const Launch& launch, std::unique_ptr<ChildProcess> child,
@@ -75,10 +75,9 @@ void RankProcess::Loop() {
   bool output_open = true;
   bool channel_open = true;
   while (true) {
-    std::array<pollfd, 3> entries{
-        pollfd{output_open ? child_->output().get() : -1, POLLIN, 0},
-        pollfd{channel_open ? channel_.fd() : -1, POLLIN, 0},
-        pollfd{child_->pidfd(), POLLIN, 0}};
+    std::array<pollfd, 3> entries{pollfd{output_open ? child_->output().get() : -1, POLLIN, 0},
+                                  pollfd{channel_open ? channel_.fd() : -1, POLLIN, 0},
+                                  pollfd{child_->pidfd(), POLLIN, 0}};
     if (::poll(entries.data(), entries.size(), -1) < 0) continue;
     if (entries[0].revents != 0) output_open = ReadOutput();
     if (entries[1].revents != 0) channel_open = ReadChannel();

@@ -48,9 +48,7 @@ void SessionClient::NotifyChange() {
 bool SessionClient::FlushState(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
   const int64_t wanted = ++changes_;
-  const auto sent = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return sent_changes_ >= wanted;
-  };
+  const auto sent = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return sent_changes_ >= wanted; };
   return mutex_.AwaitWithTimeout(absl::Condition(&sent), timeout);
 }
 

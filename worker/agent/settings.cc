@@ -236,8 +236,7 @@ std::vector<std::string> ReadSettingsFile(const std::string& path, AgentSettings
     try {
       key->second.set(entry.second, settings);
     } catch (const YAML::Exception&) {
-      faults.push_back(At(path, entry.second.Mark()) + name + ": expected " +
-                       key->second.allowed);
+      faults.push_back(At(path, entry.second.Mark()) + name + ": expected " + key->second.allowed);
     }
   }
   return faults;
@@ -250,8 +249,7 @@ std::vector<std::string> CompleteSettings(AgentSettings& settings) {
   CompleteAddresses(settings, faults);
   CompleteFolders(settings, faults);
   if (!log::ParseFormat(settings.log_format)) {
-    faults.push_back("--log-format " + Quoted(settings.log_format) +
-                     ": allowed are text and json");
+    faults.push_back("--log-format " + Quoted(settings.log_format) + ": allowed are text and json");
   }
   return faults;
 }

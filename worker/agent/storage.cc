@@ -24,8 +24,7 @@ constexpr size_t kMaxTokenBytes = 256;
 std::string Mebibytes(uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 bool IsBelow(const fs::path& path, const fs::path& root) {
-  const auto [in_root, in_path] =
-      std::mismatch(root.begin(), root.end(), path.begin(), path.end());
+  const auto [in_root, in_path] = std::mismatch(root.begin(), root.end(), path.begin(), path.end());
   // A root written with a slash at its end has an empty last part.
   return in_root == root.end() || (std::next(in_root) == root.end() && in_root->empty());
 }
@@ -60,8 +59,8 @@ absl::Status CheckStorageWritable(const std::string& storage_root, int64_t min_f
         Mebibytes(static_cast<uint64_t>(min_free_bytes)) + ": remove files or use another volume");
   }
   if (::access(storage_root.c_str(), W_OK) != 0) {
-    return absl::PermissionDeniedError("storage root " + storage_root + " cannot be written to: " +
-                                       std::strerror(errno));
+    return absl::PermissionDeniedError("storage root " + storage_root +
+                                       " cannot be written to: " + std::strerror(errno));
   }
   return absl::OkStatus();
 }

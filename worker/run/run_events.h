@@ -11,10 +11,10 @@ namespace g2ll::run {
 
 // One value of one metric.
 struct MetricSample {
-  std::string name;    // for example `loss` or `val/dice`
-  double value = 0;    // may be NaN or infinite
-  int64_t step = 0;    // optimiser updates finished
-  double epoch = 0;    // passes over the data finished, with fraction
+  std::string name;  // for example `loss` or `val/dice`
+  double value = 0;  // may be NaN or infinite
+  int64_t step = 0;  // optimiser updates finished
+  double epoch = 0;  // passes over the data finished, with fraction
 };
 
 // How far a run is.
