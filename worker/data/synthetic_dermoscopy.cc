@@ -18,7 +18,7 @@ using random::Rng;
 using Color = cv::Vec3f;  // red, green, blue in [0, 255]
 
 constexpr double kTwoPi = 2.0 * std::numbers::pi;
-constexpr int kHarmonics = 9;
+constexpr size_t kHarmonics = 9;
 constexpr double kReferenceSize = 256.0;  // sizes below are in pixels of a 256-pixel image
 
 // Typical skin under a dermatoscope, from pale to tanned.
@@ -68,17 +68,22 @@ class Outline {
     const double shortest = std::max(25.0, longest * rng.Uniform(0.55, 1.0));
     long_radius_ = longest * scale;
     short_radius_ = shortest * scale;
-    angle_ = rng.Uniform(0.0, kTwoPi);
+    const double angle = rng.Uniform(0.0, kTwoPi);
     // Far enough inside that some lesion is always seen.
     const auto place = [&] {
       return key.size / 2.0 + std::clamp(20.0 * rng.Normal(), -70.0, 70.0) * scale;
     };
     center_x_ = place();
     center_y_ = place();
+    cos_angle_ = std::cos(angle);
+    sin_angle_ = std::sin(angle);
     const double roughness = rng.Uniform(0.02, 0.09);
-    for (int k = 0; k < kHarmonics; ++k) {
-      amplitudes_[static_cast<size_t>(k)] = roughness * rng.Normal() / std::sqrt(1.0 + 0.6 * k);
-      phases_[static_cast<size_t>(k)] = rng.Uniform(0.0, kTwoPi);
+    for (size_t k = 0; k < kHarmonics; ++k) {
+      const double amplitude =
+          roughness * rng.Normal() / std::sqrt(1.0 + 0.6 * static_cast<double>(k));
+      const double phase = rng.Uniform(0.0, kTwoPi);
+      cosines_[k] = amplitude * std::cos(phase);
+      sines_[k] = -amplitude * std::sin(phase);
     }
   }
 
@@ -86,24 +91,30 @@ class Outline {
   double RelativeRadius(double x, double y) const {
     const double dx = x - center_x_;
     const double dy = y - center_y_;
-    const double u = (dx * std::cos(angle_) + dy * std::sin(angle_)) / long_radius_;
-    const double v = (dy * std::cos(angle_) - dx * std::sin(angle_)) / short_radius_;
-    const double theta = std::atan2(v, u);
+    const double u = (dx * cos_angle_ + dy * sin_angle_) / long_radius_;
+    const double v = (dy * cos_angle_ - dx * sin_angle_) / short_radius_;
+    const double radius = std::sqrt(u * u + v * v);
+    if (radius == 0.0) return 0.0;
+    // Multiples of the angle by the addition theorems: no inverse function needed.
+    const double c = u / radius;
+    const double s = v / radius;
+    double cosine = c * c - s * s;
+    double sine = 2.0 * c * s;
     double boundary = 1.0;
-    for (int k = 0; k < kHarmonics; ++k) {
-      boundary += amplitudes_[static_cast<size_t>(k)] *
-                  std::cos((k + 2) * theta + phases_[static_cast<size_t>(k)]);
+    for (size_t k = 0; k < kHarmonics; ++k) {
+      boundary += cosines_[k] * cosine + sines_[k] * sine;
+      const double next = cosine * c - sine * s;
+      sine = sine * c + cosine * s;
+      cosine = next;
     }
-    return std::sqrt(u * u + v * v) / std::max(boundary, 0.3);
+    return radius / std::max(boundary, 0.3);
   }
 
-  // Typical distance from center to outline, in pixels.
-  double mean_radius() const { return std::sqrt(long_radius_ * short_radius_); }
-
  private:
-  double long_radius_ = 0, short_radius_ = 0, angle_ = 0, center_x_ = 0, center_y_ = 0;
-  std::array<double, kHarmonics> amplitudes_{};
-  std::array<double, kHarmonics> phases_{};
+  double long_radius_ = 0, short_radius_ = 0, center_x_ = 0, center_y_ = 0;
+  double cos_angle_ = 1, sin_angle_ = 0;
+  std::array<double, kHarmonics> cosines_{};  // of 2, 3, ... times the angle
+  std::array<double, kHarmonics> sines_{};
 };
 
 // Relative radius at every pixel center, [size, size] float.
