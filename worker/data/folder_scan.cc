@@ -182,7 +182,7 @@ absl::StatusOr<FolderContents> ScanFolder(const std::string& folder) {
   std::error_code error;
   if (!fs::exists(folder, error)) {
     return absl::NotFoundError(absl::StrCat(
-        folder, ": no such folder: set data.source to a folder that this worker sees"));
+        folder, ": no such folder: check the path (data.source must exist on every worker)"));
   }
   if (!fs::is_directory(folder, error)) {
     return absl::FailedPreconditionError(
