@@ -109,7 +109,6 @@ absl::Status ReceiveFiles(
     if (control.stop.stop_requested()) return absl::CancelledError("stopped");
     if (status.ok()) return (*receiver)->CheckComplete();
     if (!absl::IsUnavailable(status) || attempt >= options.attempts) return status;
-    if (control.on_reconnect) control.on_reconnect(status);
     if (SleepUnlessStopped(backoff, control.stop)) return absl::CancelledError("stopped");
     backoff = std::min(backoff * 2, options.max_backoff);
   }

@@ -95,7 +95,8 @@ absl::Status ReadStream(
     const bool give_up = heard ? absl::Now() - lost_since >= options.stream_patience
                                : attempt >= options.attempts;
     if (give_up) return status;
-    if (control.on_reconnect) control.on_reconnect(status);
+    const bool is_news = heard && lost_since >= opened;
+    if (is_news && control.on_reconnect) control.on_reconnect(status);
     if (SleepUnlessStopped(backoff, control.stop)) return absl::CancelledError("stopped");
     if (absl::Now() > control.deadline) return absl::DeadlineExceededError("time ran out");
     backoff = std::min(backoff * 2, options.max_backoff);

@@ -2,9 +2,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "client/cli/context.h"
 #include "client/cli/exit_code.h"
+#include "proto/common/spec_field.h"
 
 namespace g2ll::cli {
 namespace {
@@ -25,6 +28,30 @@ void AddGlobalOptions(CLI::App& app, Context& context) {
       ->capture_default_str();
   app.add_option("-o,--output", context.format_option, "table, json, yaml or name")
       ->check(CLI::IsMember({"table", "json", "yaml", "name"}));
+}
+
+// The first word that is neither an option nor its value; empty if there is none.
+std::string FirstWord(const std::vector<std::string>& args) {
+  for (size_t i = 0; i < args.size(); ++i) {
+    if (args[i] == "--server" || args[i] == "--project" || args[i] == "-o") {
+      ++i;
+    } else if (args[i].empty() || args[i].front() != '-') {
+      return args[i];
+    }
+  }
+  return "";
+}
+
+// A mistyped command gets a better answer than the parser's.
+bool TellUnknownCommand(const CLI::App& app, const std::string& word, Context& context) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
+  if (word.empty() || std::find(names.begin(), names.end(), word) != names.end()) return false;
+  const std::string nearest = spec::NearestWord(word, names);
+  context.Say(absl::StrCat("g2ll: ", word, " is no command",
+                           nearest.empty() ? "; see g2ll --help"
+                                           : absl::StrCat("; did you mean ", nearest, "?")));
+  return true;
 }
 
 }  // namespace
@@ -51,6 +78,7 @@ int Run(const std::vector<std::string>& args, const Environment& env) {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
   } catch (const CLI::ParseError& error) {
     const bool is_help = error.get_exit_code() == 0;
+    if (!is_help && TellUnknownCommand(app, FirstWord(args), context)) return kBadInput;
     app.exit(error, *env.out, *env.err);
     return is_help ? kDone : kBadInput;
   }

@@ -121,6 +121,20 @@ void Context::PrintTable(const Table& table) const {
   *env.out << table.Text(env.out_is_terminal) << std::flush;
 }
 
+void Context::PrintRow(const std::vector<std::string>& cells,
+                       const std::vector<size_t>& widths) const {
+  std::string line;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const std::string cell = log::EscapeControl(cells[i]);
+    const size_t width = i < widths.size() ? widths[i] : 0;
+    line += cell;
+    if (i + 1 == cells.size()) break;
+    const size_t used = NumCharacters(cell);
+    line += env.out_is_terminal ? std::string(used < width ? width - used + 2 : 2, ' ') : "\t";
+  }
+  *env.out << line << "\n" << std::flush;
+}
+
 void Context::Say(const std::string& line) const {
   *env.err << log::EscapeControl(line) << "\n" << std::flush;
 }

@@ -66,6 +66,9 @@ class Context {
   // Writes one line of data.
   void Print(const std::string& line) const;
   void PrintTable(const Table& table) const;
+  // Writes one row of a table whose rows come one by one: padded to `widths` on a
+  // terminal, separated by tabs elsewhere.
+  void PrintRow(const std::vector<std::string>& cells, const std::vector<size_t>& widths) const;
   // Writes one line of talk; control characters are escaped.
   void Say(const std::string& line) const;
   // Writes an error as `g2ll: ...`, its bad fields one a line, and what to do.

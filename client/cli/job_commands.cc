@@ -50,13 +50,6 @@ absl::Status BadState(const std::string& text) {
       "SUCCEEDED FAILED CANCELLED"));
 }
 
-// `progress` and `stateReason` are always objects, whether or not there is any.
-ordered_json JobJson(v1::Job job) {
-  job.mutable_progress();
-  job.mutable_state_reason();
-  return ToJson(job);
-}
-
 std::vector<std::string> JobHeader() {
   return {"NAME", "KIND", "STATE", "STEP", "RANKS", "AGE", "REASON"};
 }
@@ -105,7 +98,7 @@ int List(Context& context, const ListOptions& options) {
         case Format::kName: context.Print(job.name()); break;
         case Format::kTable:
           if (options.watch) {
-            context.Print(absl::StrJoin(JobRow(job), "\t"));
+            context.PrintRow(JobRow(job), {24, 12, 10, 12, 5, 8, 0});
           } else {
             table.Add(JobRow(job));
           }

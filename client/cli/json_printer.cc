@@ -184,6 +184,12 @@ void AppendYaml(const ordered_json& json, int indent, std::string* out) {
 
 ordered_json ToJson(const Message& message) { return MessageJson(message, Unset::kNull); }
 
+ordered_json JobJson(v1::Job job) {
+  job.mutable_progress();
+  job.mutable_state_reason();
+  return ToJson(job);
+}
+
 std::string JsonText(const ordered_json& json, int indent) {
   return json.dump(indent, ' ', /*ensure_ascii=*/true, ordered_json::error_handler_t::replace);
 }

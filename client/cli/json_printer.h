@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "g2ll/v1/job.pb.h"
+
 namespace g2ll::cli {
 
 // A message as JSON that scripts rely on: keys in lowerCamelCase in the order of
@@ -14,6 +16,10 @@ namespace g2ll::cli {
 // null, non-finite numbers as "NaN", "Infinity" and "-Infinity". Inside a job's
 // spec only what is set is printed, so that null never stands for a setting.
 nlohmann::ordered_json ToJson(const google::protobuf::Message& message);
+
+// A job in the same way; `progress` and `stateReason` are always objects, whether
+// or not the job has any.
+nlohmann::ordered_json JobJson(v1::Job job);
 
 // One line (`indent` -1) or several; text that is not UTF-8 is replaced. Pure
 // ASCII, so that it is harmless on a terminal too.

@@ -23,6 +23,8 @@ std::string ValueText(double value) {
   return absl::StrFormat("%.4g", value);
 }
 
+bool IsLoss(const std::string& name) { return name == "loss" || name.rfind("loss/", 0) == 0; }
+
 bool IsMeasurement(const std::string& name) {
   return name.rfind("val/", 0) == 0 || name.rfind("test/", 0) == 0;
 }
@@ -98,7 +100,8 @@ std::vector<std::string> ProgressModel::OnJob(const v1::Job& job, absl::Time now
   std::vector<std::string> lines;
   const std::string reason = job.state_reason().code();
   const bool is_waiting = job.state() == v1::Job::PENDING && reason != shown_reason_;
-  if (job.state() != shown_state_ || is_waiting) {
+  // How a job ended is the summary's line.
+  if ((job.state() != shown_state_ || is_waiting) && !HasEnded(job.state())) {
     shown_state_ = job.state();
     shown_reason_ = reason;
     const std::string message = log::EscapeControl(job.state_reason().message());
@@ -124,10 +127,10 @@ std::vector<std::string> ProgressModel::OnJob(const v1::Job& job, absl::Time now
 
 std::vector<std::string> ProgressModel::OnMetric(const v1::MetricPoint& point, absl::Time) {
   const std::string name = log::EscapeControl(point.name());
-  newest_[name] = point.value();
-  if (point.name() == "loss") {
-    losses_.push_back(point.value());
-    if (losses_.size() > kMaxLosses) losses_.pop_front();
+  if (IsLoss(name)) {
+    TakeLoss(name, point);
+  } else {
+    newest_[name] = point.value();
   }
   if (point.name() == "rollback") {
     return {absl::StrCat(name_, ": went back to step ", static_cast<int64_t>(point.value()),
@@ -136,6 +139,23 @@ std::vector<std::string> ProgressModel::OnMetric(const v1::MetricPoint& point, a
   if (!IsMeasurement(point.name())) return {};
   return {absl::StrCat(name_, ": ", name, " ", ValueText(point.value()), " at step ",
                        point.step())};
+}
+
+void ProgressModel::TakeLoss(const std::string& name, const v1::MetricPoint& point) {
+  if (name == "loss") {
+    losses_.push_back(point.value());
+    if (losses_.size() > kMaxLosses) losses_.pop_front();
+  }
+  const auto take_over = [this] {
+    for (const auto& [part, value] : step_losses_) newest_[part] = value;
+    step_losses_.clear();
+  };
+  if (point.step() != loss_step_) take_over();
+  loss_step_ = point.step();
+  step_losses_[name] = point.value();
+  const auto known = std::count_if(newest_.begin(), newest_.end(),
+                                   [](const auto& entry) { return IsLoss(entry.first); });
+  if (known > 0 && step_losses_.size() >= static_cast<size_t>(known)) take_over();
 }
 
 std::string ProgressModel::ProgressText() const {

@@ -48,6 +48,7 @@ class ProgressModel {
   const v1::Job& job() const { return job_; }
 
  private:
+  void TakeLoss(const std::string& name, const v1::MetricPoint& point);
   std::string ProgressText() const;
   std::string LossText() const;
   std::string OverlapText() const;
@@ -55,6 +56,10 @@ class ProgressModel {
   const std::string name_;
   v1::Job job_;
   std::map<std::string, double> newest_;
+  // Parts of the loss come as points of their own: those of one step are shown
+  // together, once the next step begins or all are there.
+  std::map<std::string, double> step_losses_;
+  int64_t loss_step_ = -1;
   std::deque<double> losses_;
   v1::Job::State shown_state_ = v1::Job::STATE_UNSPECIFIED;
   std::string shown_reason_;

@@ -37,19 +37,16 @@ std::string ClockText(const google::protobuf::Timestamp& time) {
                           absl::LocalTimeZone());
 }
 
-// Columns of fixed width on a terminal, where rows come one by one; tabs elsewhere.
 void PrintPoint(Context& context, const v1::MetricPoint& point) {
   if (context.format() == Format::kJson || context.format() == Format::kYaml) {
     context.PrintJson(ToJson(point), /*one_line=*/true);
     return;
   }
-  const std::string mark = point.superseded() ? "superseded" : "";
-  const char* form = context.env.out_is_terminal ? "%7d  %3d  %7d  %8s  %-20s  %-14s  %s"
-                                                 : "%d\t%d\t%d\t%s\t%s\t%s\t%s";
-  const auto format = absl::ParsedFormat<'d', 'd', 'd', 's', 's', 's', 's'>::New(form);
-  context.Print(absl::StrFormat(*format, point.seq(), point.attempt(), point.step(),
-                                absl::StrFormat("%.2f", point.epoch()), point.name(),
-                                spec::NumberText(point.value()), mark));
+  context.PrintRow({absl::StrCat(point.seq()), absl::StrCat(point.attempt()),
+                    absl::StrCat(point.step()), absl::StrFormat("%.2f", point.epoch()),
+                    point.name(), spec::NumberText(point.value()),
+                    point.superseded() ? "superseded" : ""},
+                   {7, 3, 7, 8, 20, 20, 0});
 }
 
 void PrintLine(Context& context, const v1::LogLine& line) {
@@ -127,7 +124,7 @@ int Watch(Context& context, const std::string& job) {
         if (context.format() == Format::kName) {
           context.Print(absl::StrCat(changed.name(), " ", v1::Job::State_Name(changed.state())));
         } else {
-          context.PrintJson(ToJson(changed), /*one_line=*/true);
+          context.PrintJson(JobJson(changed), /*one_line=*/true);
         }
         return true;
       },

@@ -11,6 +11,7 @@
 #include "client/cli/job_files.h"
 #include "client/cli/json_printer.h"
 #include "proto/common/grpc_status.h"
+#include "proto/common/spec_access.h"
 #include "proto/common/spec_defaults.h"
 #include "proto/common/status_macros.h"
 
@@ -60,6 +61,8 @@ absl::Status CheckAll(client::Client& client, const std::vector<v1::CreateJobReq
       }
       job = request.job();
       job->set_name(absl::StrCat(request.parent(), "/jobs/", request.job_id()));
+      job->set_kind(std::string(spec::KindName(job->spec())));
+      job->set_state(v1::Job::PENDING);
       spec::ApplyDefaults(job->mutable_spec());
     }
     in_file.insert(request.job_id());
@@ -71,7 +74,7 @@ absl::Status CheckAll(client::Client& client, const std::vector<v1::CreateJobReq
 void PrintSubmitted(Context& context, const v1::Job& job, const SubmitOptions& options) {
   const std::string name = ShortName(job.name());
   switch (context.FormatOr(options.dry_run ? Format::kYaml : Format::kTable)) {
-    case Format::kJson: context.PrintJson(ToJson(job), /*one_line=*/true); return;
+    case Format::kJson: context.PrintJson(JobJson(job), /*one_line=*/true); return;
     case Format::kYaml:
       *context.env.out << "---\n"
                        << spec::FormatJobFile(name, ProjectOf(job.name()),
