@@ -139,6 +139,7 @@ absl::Status AttemptRunner::StartStore(std::stop_token stop) {
     if (!desired_.serves_store()) return absl::OkStatus();
   }
   G2LL_ASSIGN_OR_RETURN(store_, StoreProcess::Start(services_.spawner, services_.settings.trainer,
+                                                    services_.settings.advertise_host,
                                                     services_.settings.store_timeout, stop));
   const net::HostPort address{services_.settings.advertise_host,
                               static_cast<uint16_t>(store_->port())};

@@ -22,11 +22,12 @@ constexpr absl::Duration kEndGrace = absl::Seconds(2);
 
 absl::StatusOr<std::unique_ptr<StoreProcess>> StoreProcess::Start(ProcessSpawner& spawner,
                                                                   const std::string& trainer,
+                                                                  const std::string& host,
                                                                   absl::Duration timeout,
                                                                   std::stop_token stop) {
   G2LL_ASSIGN_OR_RETURN(SocketPair pair, MakeSocketPair());
   SpawnRequest request;
-  request.argv = {trainer, "store", "--fd", std::to_string(kChannelFd)};
+  request.argv = {trainer, "store", "--fd", std::to_string(kChannelFd), "--host", host};
   request.channel = std::move(pair.child);
   G2LL_ASSIGN_OR_RETURN(auto child, spawner.Spawn(std::move(request)));
   // Not make_unique: the constructor is private.

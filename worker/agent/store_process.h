@@ -17,10 +17,12 @@ namespace g2ll::agent {
 // that it outlives a rank that crashes and never meets a rank of another attempt.
 class StoreProcess {
  public:
-  // Starts it and waits until it serves. Errors: those of Spawn; DeadlineExceeded
-  // after `timeout`; Cancelled; Unavailable (it ended before it served).
+  // Starts it on a free port of `host`, this host's name or address for its peers, and
+  // waits until it serves. Errors: those of Spawn; DeadlineExceeded after `timeout`;
+  // Cancelled; Unavailable (it ended before it served).
   static absl::StatusOr<std::unique_ptr<StoreProcess>> Start(ProcessSpawner& spawner,
                                                              const std::string& trainer,
+                                                             const std::string& host,
                                                              absl::Duration timeout,
                                                              std::stop_token stop);
   // Ends it: closes its channel, then kills it.
