@@ -33,16 +33,16 @@ constexpr absl::Duration kGrace = absl::Seconds(5);
 // Readers see the whole file or none.
 absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc,
                               const net::HostPort& http) {
-  const std::string text = nlohmann::json{{"address", grpc.ToString()},
-                                          {"httpAddress", http.ToString()},
-                                          {"pid", getpid()}}
-                               .dump() +
-                           "\n";
+  const std::string text =
+      nlohmann::json{
+          {"address", grpc.ToString()}, {"httpAddress", http.ToString()}, {"pid", getpid()}}
+          .dump() +
+      "\n";
   const std::string temporary = absl::StrCat(path, ".", getpid());
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  const bool written =
-      file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-      fsync(file) == 0 && rename(temporary.c_str(), path.c_str()) == 0;
+  const bool written = file >= 0 &&
+                       write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(file) == 0 && rename(temporary.c_str(), path.c_str()) == 0;
   const int error = errno;
   if (file >= 0) {
     close(file);
@@ -96,12 +96,13 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   telemetry::IoPool pool(kIoThreads);
   coordinator::Coordinator coordinator(
       &core, {.clock = [] { return absl::Now(); },
-              .on_broken = [](const absl::Status& status) {
-                log::Error("the store can no longer be used; the coordinator ends",
-                           {{"error", std::string(status.message())}});
-                // Nothing may be answered any more: what is stored is the truth.
-                std::_Exit(kExitFault);
-              }});
+              .on_broken =
+                  [](const absl::Status& status) {
+                    log::Error("the store can no longer be used; the coordinator ends",
+                               {{"error", std::string(status.message())}});
+                    // Nothing may be answered any more: what is stored is the truth.
+                    std::_Exit(kExitFault);
+                  }});
   const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,
                                     &*storage,    &metrics, &streams,     &identity};
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<api::GrpcServer> server,
@@ -144,8 +145,8 @@ int Main(int argc, char** argv) {
   auto* data_dir = app.add_option("--data-dir", flags.data_dir, "Directory of the store");
   auto* storage_root =
       app.add_option("--storage-root", flags.storage_root, "Directory shared with the workers");
-  auto* log_format = app.add_option("--log-format", flags.log_format, "text or json")
-                         ->capture_default_str();
+  auto* log_format =
+      app.add_option("--log-format", flags.log_format, "text or json")->capture_default_str();
   auto* address_file = app.add_option("--address-file", flags.address_file,
                                       "File that gets the real addresses as JSON");
   auto* allow_plaintext = app.add_flag("--allow-plaintext", flags.allow_plaintext,
@@ -195,7 +196,7 @@ int Main(int argc, char** argv) {
     report(served);
     // What a user can set right: an address, a directory, another coordinator.
     const bool is_setting = absl::IsFailedPrecondition(served) ||
-                            absl::IsPermissionDenied(served) ||
+                            absl::IsResourceExhausted(served) || absl::IsPermissionDenied(served) ||
                             absl::IsInvalidArgument(served);
     return is_setting ? kExitSettings : kExitFault;
   }

@@ -27,16 +27,16 @@ bool Has(const storage::Manifest& manifest, const std::string& name) {
 }
 
 absl::Status NothingToExport(const CheckpointRecord& checkpoint, const std::string& what) {
-  return net::WithReason(absl::FailedPreconditionError(
-                             absl::StrCat("checkpoint ", checkpoint.id, " has no ", what)),
-                         "NOTHING_TO_EXPORT");
+  return net::WithReason(
+      absl::FailedPreconditionError(absl::StrCat("checkpoint ", checkpoint.id, " has no ", what)),
+      "NOTHING_TO_EXPORT");
 }
 
 // Files of an export with the names by which the client gets them. The encoder is
 // complete as it is; a segmenter's two files are put together by the client.
-absl::StatusOr<std::vector<storage::FileToSend>> ListExport(
-    const storage::StorageRoot& storage, const CheckpointRecord& checkpoint,
-    v1::StreamExportRequest::What what) {
+absl::StatusOr<std::vector<storage::FileToSend>> ListExport(const storage::StorageRoot& storage,
+                                                            const CheckpointRecord& checkpoint,
+                                                            v1::StreamExportRequest::What what) {
   const absl::StatusOr<storage::Manifest> manifest =
       storage.ReadManifest(checkpoint.path, checkpoint.sha256);
   if (!manifest.ok()) {
@@ -58,8 +58,7 @@ absl::StatusOr<std::vector<storage::FileToSend>> ListExport(
   }
   std::vector<storage::FileToSend> files;
   for (const auto& [stored, sent] : names) {
-    absl::StatusOr<std::string> path =
-        storage.Resolve(absl::StrCat(checkpoint.path, "/", stored));
+    absl::StatusOr<std::string> path = storage.Resolve(absl::StrCat(checkpoint.path, "/", stored));
     if (!path.ok()) {
       return path.status();
     }

@@ -42,15 +42,14 @@ absl::StatusOr<std::string> ReadParent(const std::string& parent) {
   if (parent.empty()) {
     return std::string("default");
   }
-  const std::string project = parent.starts_with(kParentPrefix)
-                                  ? parent.substr(sizeof(kParentPrefix) - 1)
-                                  : std::string();
+  const std::string project =
+      parent.starts_with(kParentPrefix) ? parent.substr(sizeof(kParentPrefix) - 1) : std::string();
   if (!spec::IsValidName(project)) {
     return net::WithReason(
         net::WithViolations(
             absl::InvalidArgumentError("the request has a bad field: parent"),
-            {Bad("parent", parent, absl::StrCat("projects/NAME, a name being ",
-                                                spec::kNameAllowed))}),
+            {Bad("parent", parent,
+                 absl::StrCat("projects/NAME, a name being ", spec::kNameAllowed))}),
         "INVALID_SPEC");
   }
   return project;
@@ -65,8 +64,8 @@ absl::StatusOr<coordinator::CreateJobCommand> ReadCreateRequest(
     violations.push_back(Bad("metadata.name", request.job_id(), spec::kNameAllowed));
   }
   if (request.request_id().size() > kMostRequestIdBytes) {
-    violations.push_back(Bad("requestId", "more", absl::StrCat("at most ", kMostRequestIdBytes,
-                                                               " characters")));
+    violations.push_back(
+        Bad("requestId", "more", absl::StrCat("at most ", kMostRequestIdBytes, " characters")));
   }
   v1::JobSpec job_spec = request.job().spec();
   if (job_spec.ByteSizeLong() > kMostSpecBytes) {
@@ -87,9 +86,9 @@ absl::StatusOr<coordinator::CreateJobCommand> ReadCreateRequest(
         net::WithViolations(
             absl::InvalidArgumentError(absl::StrCat(
                 violations.front().field, ": ", violations.front().description,
-                violations.size() == 1 ? ""
-                                       : absl::StrCat(" (and ", violations.size() - 1,
-                                                      " more bad fields)"))),
+                violations.size() == 1
+                    ? ""
+                    : absl::StrCat(" (and ", violations.size() - 1, " more bad fields)"))),
             violations),
         "INVALID_SPEC");
   }
@@ -121,10 +120,10 @@ absl::StatusOr<coordinator::ListJobsQuery> ReadListRequest(const v1::ListJobsReq
     int64_t micros = 0;
     if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &micros) ||
         parts[2] != FilterDigest(request)) {
-      return net::WithReason(absl::InvalidArgumentError(
-                                 "page_token: it does not belong to this list; start again "
-                                 "without one"),
-                             "BAD_PAGE_TOKEN");
+      return net::WithReason(
+          absl::InvalidArgumentError("page_token: it does not belong to this list; start again "
+                                     "without one"),
+          "BAD_PAGE_TOKEN");
     }
     query.before = {absl::FromUnixMicros(micros), parts[1]};
   }

@@ -19,9 +19,7 @@ namespace {
 constexpr int kLargestMessage = 4 << 20;
 
 // The library's own lines, in our format; what it calls errors is seldom one here.
-void LogOfLibrary(gpr_log_func_args* line) {
-  log::Debug(line->message, {{"source", "grpc"}});
-}
+void LogOfLibrary(gpr_log_func_args* line) { log::Debug(line->message, {{"source", "grpc"}}); }
 
 }  // namespace
 
@@ -57,8 +55,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const net::HostPor
   }
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || port == 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "--listen ", address.ToString(), ": ", net::WhyNotListen(address)));
+    return absl::FailedPreconditionError(
+        absl::StrCat("--listen ", address.ToString(), ": ", net::WhyNotListen(address)));
   }
   server->address_ = {address.host, static_cast<uint16_t>(port)};
   return server;

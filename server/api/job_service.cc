@@ -57,10 +57,7 @@ class JobSource final : public StreamSource<v1::Job> {
  public:
   JobSource(const ServiceContext& context, std::shared_ptr<JobSlot> slot, std::string job_uid,
             int64_t watcher)
-      : context_(context),
-        slot_(std::move(slot)),
-        job_uid_(std::move(job_uid)),
-        watcher_(watcher) {
+      : context_(context), slot_(std::move(slot)), job_uid_(std::move(job_uid)), watcher_(watcher) {
     context_.metrics->AddSubscribers("jobs", 1);
   }
 
@@ -178,10 +175,11 @@ class JobService final : public v1::JobService::CallbackService {
                                       const v1::CancelJobRequest* request,
                                       v1::Job* response) override {
     if (request->reason().size() > kMostReasonBytes) {
-      return FinishNow(call, net::WithReason(absl::InvalidArgumentError(absl::StrCat(
-                                              "reason: at most ", kMostReasonBytes,
-                                              " characters are allowed")),
-                                          "INVALID_SPEC"));
+      return FinishNow(
+          call,
+          net::WithReason(absl::InvalidArgumentError(absl::StrCat(
+                              "reason: at most ", kMostReasonBytes, " characters are allowed")),
+                          "INVALID_SPEC"));
     }
     return Answer<JobPtr>(
         call, context_,
@@ -247,9 +245,9 @@ class JobService final : public v1::JobService::CallbackService {
           } else if ((*job)->kind != cluster::JobKind::kEvaluate) {
             driver->End(NoReport((*job)->FullName(), "it is not an EvaluateJob"));
           } else if ((*job)->report_path.empty()) {
-            driver->End(NoReport((*job)->FullName(),
-                                 absl::StrCat("it is ",
-                                              std::string(cluster::Name((*job)->state)))));
+            driver->End(
+                NoReport((*job)->FullName(),
+                         absl::StrCat("it is ", std::string(cluster::Name((*job)->state)))));
           } else {
             driver->Start(std::make_unique<FileSource>(
                 [storage, job = *job] { return ListReport(*storage, *job); }, "REPORT_DAMAGED"));

@@ -150,8 +150,7 @@ class StreamDriver final : public OpenStream,
     const std::shared_ptr<StreamDriver> driver_;
   };
 
-  StreamDriver(telemetry::IoPool* pool, OpenStreams* registry)
-      : pool_(pool), registry_(registry) {}
+  StreamDriver(telemetry::IoPool* pool, OpenStreams* registry) : pool_(pool), registry_(registry) {}
 
   void Schedule() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (source_ == nullptr || running_ || writing_ || !woken_ || end_.has_value()) {

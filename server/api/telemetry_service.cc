@@ -37,9 +37,7 @@ struct MetricKind {
   // step: the smallest such step by attempt number. Empty while following.
   std::vector<int64_t> kept_steps;
 
-  int64_t LastSeq(const telemetry::JobStanding& standing) const {
-    return standing.last_metric_seq;
-  }
+  int64_t LastSeq(const telemetry::JobStanding& standing) const { return standing.last_metric_seq; }
   std::optional<std::vector<Record>> FromTail(const telemetry::TelemetryHub& hub,
                                               const std::string& uid, int64_t from) const {
     return hub.ReadMetrics(uid, from, kPageRows);
@@ -251,8 +249,8 @@ class TelemetryService final : public v1::TelemetryService::CallbackService {
           if (request.has_rank()) {
             kind.rank = request.rank();
           }
-          const int64_t from = request.tail() > 0 ? job.last_log_seq - request.tail() + 1
-                                                  : request.from_seq();
+          const int64_t from =
+              request.tail() > 0 ? job.last_log_seq - request.tail() + 1 : request.from_seq();
           return std::pair(std::move(kind), StreamRange{from, request.follow()});
         });
   }

@@ -37,7 +37,7 @@ grpc::ServerUnaryReactor* Answer(
 
 // Ends a call at once with `status`, which may be OK.
 inline grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* call,
-                                        const absl::Status& status) {
+                                           const absl::Status& status) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
   reactor->Finish(net::ToGrpcStatus(status));
   return reactor;

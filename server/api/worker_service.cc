@@ -44,10 +44,10 @@ absl::Status Verify(const storage::StorageRoot& storage, const CheckpointRecord&
   if (manifest->job_uid != checkpoint.job_uid || manifest->epoch != checkpoint.epoch ||
       manifest->step != checkpoint.step) {
     return net::WithReason(
-        absl::InvalidArgumentError(absl::StrCat(
-            "manifest.json is of job ", manifest->job_uid, ", epoch ", manifest->epoch, ", step ",
-            manifest->step, " and not of job ", checkpoint.job_uid, ", epoch ", checkpoint.epoch,
-            ", step ", checkpoint.step)),
+        absl::InvalidArgumentError(
+            absl::StrCat("manifest.json is of job ", manifest->job_uid, ", epoch ", manifest->epoch,
+                         ", step ", manifest->step, " and not of job ", checkpoint.job_uid,
+                         ", epoch ", checkpoint.epoch, ", step ", checkpoint.step)),
         "INVALID_CHECKPOINT");
   }
   return absl::OkStatus();
@@ -89,9 +89,8 @@ class WorkerService final : public v1::WorkerService::CallbackService {
           } else if (existing->has_value()) {
             finish(**existing);
           } else {
-            context.pool->Submit([context, command, finish] {
-              VerifyAndCommit(context, command, finish);
-            });
+            context.pool->Submit(
+                [context, command, finish] { VerifyAndCommit(context, command, finish); });
           }
         });
     return reactor;

@@ -134,8 +134,8 @@ std::optional<JobState> Next(JobState state, JobEvent event) {
 absl::StatusOr<JobState> Transition(JobState state, JobEvent event) {
   const std::optional<JobState> next = Next(state, event);
   if (!next.has_value()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "a job that is ", std::string(Name(state)), " cannot be ", std::string(Name(event))));
+    return absl::FailedPreconditionError(absl::StrCat("a job that is ", std::string(Name(state)),
+                                                      " cannot be ", std::string(Name(event))));
   }
   return *next;
 }

@@ -30,9 +30,9 @@ enum class JobState {
   kCancelled = 11,
 };
 inline constexpr std::array<JobState, 11> kAllJobStates = {
-    JobState::kPending,    JobState::kStarting,  JobState::kRunning, JobState::kPreempting,
-    JobState::kRecovering, JobState::kPausing,   JobState::kPaused,  JobState::kCancelling,
-    JobState::kSucceeded,  JobState::kFailed,    JobState::kCancelled};
+    JobState::kPending,    JobState::kStarting, JobState::kRunning,  JobState::kPreempting,
+    JobState::kRecovering, JobState::kPausing,  JobState::kPaused,   JobState::kCancelling,
+    JobState::kSucceeded,  JobState::kFailed,   JobState::kCancelled};
 
 // What can happen to a job.
 enum class JobEvent {
@@ -60,10 +60,10 @@ enum class JobEvent {
   kStopped,
 };
 inline constexpr std::array<JobEvent, 11> kAllJobEvents = {
-    JobEvent::kPlaced,      JobEvent::kAllJoined,    JobEvent::kFinished, JobEvent::kAttemptBroke,
-    JobEvent::kRetry,       JobEvent::kGiveUp,       JobEvent::kCancelAsked,
-    JobEvent::kPauseAsked,  JobEvent::kResumeAsked,  JobEvent::kPreemptAsked,
-    JobEvent::kStopped};
+    JobEvent::kPlaced,       JobEvent::kAllJoined,  JobEvent::kFinished,
+    JobEvent::kAttemptBroke, JobEvent::kRetry,      JobEvent::kGiveUp,
+    JobEvent::kCancelAsked,  JobEvent::kPauseAsked, JobEvent::kResumeAsked,
+    JobEvent::kPreemptAsked, JobEvent::kStopped};
 
 enum class AttemptState {
   kPreparing = 1,

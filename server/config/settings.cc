@@ -33,8 +33,7 @@ absl::Status ReadEntry(const YAML::Node& key_node, const YAML::Node& value, RawS
   const auto texts = TextKeys(settings);
   const std::string key = key_node.IsScalar() ? key_node.Scalar() : "";
   const auto at_line = [&](const std::string& what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("line ", key_node.Mark().line + 1, ": ", what));
+    return absl::InvalidArgumentError(absl::StrCat("line ", key_node.Mark().line + 1, ": ", what));
   };
   const auto text = texts.find(key);
   if (text == texts.end() && key != "allowPlaintext") {
@@ -77,9 +76,10 @@ std::optional<net::HostPort> ReadAddress(const std::string& flag, const std::str
     return std::nullopt;
   }
   if (!allow_plaintext && !net::IsLoopback(address->host)) {
-    faults->push_back(absl::StrCat(
-        flag, " ", text, ": other machines could reach this address, and everything is sent in "
-        "plain text; say --allow-plaintext if the network is trusted"));
+    faults->push_back(
+        absl::StrCat(flag, " ", text,
+                     ": other machines could reach this address, and everything is sent in "
+                     "plain text; say --allow-plaintext if the network is trusted"));
     return std::nullopt;
   }
   return *std::move(address);
@@ -121,9 +121,8 @@ absl::StatusOr<Settings> Check(const RawSettings& raw) {
   Settings settings;
   settings.listen =
       ReadAddress("--listen", raw.listen, raw.allow_plaintext, &faults).value_or(net::HostPort{});
-  settings.http_listen =
-      ReadAddress("--http-listen", raw.http_listen, raw.allow_plaintext, &faults)
-          .value_or(net::HostPort{});
+  settings.http_listen = ReadAddress("--http-listen", raw.http_listen, raw.allow_plaintext, &faults)
+                             .value_or(net::HostPort{});
   settings.data_dir = raw.data_dir;
   if (raw.data_dir.empty()) {
     faults.push_back("--data-dir: a directory for the store is needed");
@@ -136,8 +135,7 @@ absl::StatusOr<Settings> Check(const RawSettings& raw) {
   if (const auto format = log::ParseFormat(raw.log_format); format.has_value()) {
     settings.log_format = *format;
   } else {
-    faults.push_back(
-        absl::StrCat("--log-format: '", raw.log_format, "' is neither text nor json"));
+    faults.push_back(absl::StrCat("--log-format: '", raw.log_format, "' is neither text nor json"));
   }
   settings.lease = ReadDuration("lease", raw.lease, &faults).value_or(absl::ZeroDuration());
   settings.lost_after =

@@ -36,6 +36,7 @@ absl::Status Core::LoadState() {
   uid_by_name_.clear();
   by_time_.clear();
   unfinished_.clear();
+  placed_.clear();
   checkpoints_.clear();
   checkpoints_of_.clear();
   requests_.clear();
@@ -45,6 +46,9 @@ absl::Status Core::LoadState() {
     by_time_.emplace(job.create_time, uid);
     if (!cluster::IsTerminal(job.state)) {
       unfinished_.insert(uid);
+    }
+    if (job.LiveAttempt() != nullptr) {
+      placed_.insert(uid);
     }
     jobs_[uid] = std::make_shared<JobRecord>(std::move(job));
   }
@@ -64,12 +68,8 @@ absl::Status Core::LoadState() {
 // Workers that hold attempts are known from the start, so that they count as lost
 // if they do not come back within the recovery window.
 void Core::AdoptWorkers(absl::Time now) {
-  for (const std::string& uid : unfinished_) {
-    const cluster::AttemptRecord* attempt = jobs_[uid]->LiveAttempt();
-    if (attempt == nullptr) {
-      continue;
-    }
-    for (const std::string& name : attempt->workers) {
+  for (const std::string& uid : placed_) {
+    for (const std::string& name : jobs_.at(uid)->LiveAttempt()->workers) {
       Worker& worker = workers_[name];
       worker.record.report.worker = name;
       worker.record.state = cluster::WorkerState::kSuspect;
@@ -118,8 +118,8 @@ absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateR
     job.end_time = now;
     unfinished_.erase(job.uid);
   }
-  std::string message = absl::StrCat(std::string(cluster::Name(before)), " -> ",
-                                     std::string(cluster::Name(next)));
+  std::string message =
+      absl::StrCat(std::string(cluster::Name(before)), " -> ", std::string(cluster::Name(next)));
   if (!job.reason.message.empty()) {
     absl::StrAppend(&message, ": ", job.reason.message);
   }
@@ -203,9 +203,6 @@ void Core::Publish(const store::WriteBatch& batch,
       }
     }
   }
-  if (!changed.empty()) {
-    UpdateGauges();
-  }
 }
 
 void Core::UpdateGauges() {
@@ -243,8 +240,8 @@ void Core::Tick(absl::Time now) {
     stale_workers_.insert(name);
   }
   TickChecks(now);
-  const std::set<std::string> unfinished = unfinished_;
-  for (const std::string& uid : unfinished) {
+  const std::set<std::string> placed = placed_;
+  for (const std::string& uid : placed) {
     Reconcile(uid, now);
   }
   UpdateGauges();

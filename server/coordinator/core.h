@@ -202,6 +202,8 @@ class Core {
   // core_workers.cc
   void Judge(Worker& worker, absl::Time now);
   void SetWorkerState(Worker& worker, cluster::WorkerState state, std::string message);
+  // Jobs that have ranks on a worker.
+  std::set<std::string> JobsOn(const std::string& worker) const;
   int32_t FreeSlots(const std::string& name, const Worker& worker) const;
   cluster::DesiredWorker DesiredOf(const std::string& name) const;
   void PushDesired(absl::Time now);
@@ -245,6 +247,8 @@ class Core {
   // Newest last.
   std::set<std::pair<absl::Time, std::string>> by_time_;
   std::set<std::string> unfinished_;
+  // Those of them that have a live attempt.
+  std::set<std::string> placed_;
   // Checkpoint ids of a job by step.
   std::map<std::string, std::map<int64_t, std::string>> checkpoints_of_;
 

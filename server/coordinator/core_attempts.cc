@@ -27,9 +27,9 @@ void Enter(AttemptRecord& attempt, AttemptState state, absl::Time now) {
 
 // The state reason of a job whose attempt broke.
 StateReason ReasonOf(const FailureRecord& failure) {
-  return {failure.reason.empty() ? std::string(cluster::Name(failure.failure_class))
-                                 : failure.reason,
-          Describe(failure)};
+  return {
+      failure.reason.empty() ? std::string(cluster::Name(failure.failure_class)) : failure.reason,
+      Describe(failure)};
 }
 
 bool StopWasAsked(JobState state) {
@@ -65,15 +65,13 @@ void Core::Reconcile(const std::string& job_uid, absl::Time now) {
     return;
   }
   const AttemptRecord& attempt = *job->LiveAttempt();
-  const GangVerdict verdict =
-      coordinator::Judge(attempt, ViewGang(*job, attempt), options_, now);
+  const GangVerdict verdict = coordinator::Judge(attempt, ViewGang(*job, attempt), options_, now);
   if (verdict.progress.has_value() && *verdict.progress != job->progress) {
     Edit(job_uid).progress = *verdict.progress;
   }
   const bool recovering = job->state == JobState::kRecovering;
-  const bool better_cause = recovering && attempt.failure.has_value() &&
-                            IsEcho(*attempt.failure) && verdict.failure.has_value() &&
-                            !IsEcho(*verdict.failure);
+  const bool better_cause = recovering && attempt.failure.has_value() && IsEcho(*attempt.failure) &&
+                            verdict.failure.has_value() && !IsEcho(*verdict.failure);
   if (verdict.failure.has_value() && (better_cause || attempt.state != AttemptState::kStopping)) {
     Break(job_uid, *verdict.failure, now);
   } else if (attempt.state != AttemptState::kStopping) {
@@ -131,6 +129,7 @@ void Core::FinishAttempt(const std::string& job_uid, const GangVerdict& verdict,
   AttemptRecord& attempt = *job.LiveAttempt();
   attempt.end_time = now;
   Enter(attempt, AttemptState::kEnded, now);
+  placed_.erase(job_uid);
   must_schedule_ = true;
   if (StopWasAsked(job.state)) {
     attempt.outcome = job.state == JobState::kCancelling ? AttemptOutcome::kCancelled
@@ -210,12 +209,12 @@ void Core::RetryOrFail(JobRecord& job, absl::Time now) {
     wait = std::min(wait, options_.longest_backoff);
   }
   job.not_before = now + wait;
-  StateReason reason{"RETRYING",
-                     absl::StrCat("attempt ", attempt.number, " broke (", Describe(failure),
-                                  "); goes on from ",
-                                  job.latest_checkpoint.empty()
-                                      ? "the start"
-                                      : absl::StrCat("step ", job.latest_checkpoint_step))};
+  StateReason reason{
+      "RETRYING",
+      absl::StrCat("attempt ", attempt.number, " broke (", Describe(failure), "); goes on from ",
+                   job.latest_checkpoint.empty()
+                       ? "the start"
+                       : absl::StrCat("step ", job.latest_checkpoint_step))};
   Move(job, JobEvent::kRetry, std::move(reason), "coordinator", now).IgnoreError();
 }
 

@@ -60,13 +60,11 @@ absl::StatusOr<JobPtr> Core::GetJob(const std::string& full_name) const {
 
 JobPage Core::ListJobs(const ListJobsQuery& query) const {
   JobPage page;
-  auto position =
-      query.before.has_value() ? by_time_.lower_bound(*query.before) : by_time_.end();
+  auto position = query.before.has_value() ? by_time_.lower_bound(*query.before) : by_time_.end();
   while (position != by_time_.begin()) {
     --position;
     JobPtr job = Find(position->second);
-    if (job->project != query.project ||
-        (query.state.has_value() && job->state != *query.state) ||
+    if (job->project != query.project || (query.state.has_value() && job->state != *query.state) ||
         !HasLabels(*job, query.labels)) {
       continue;
     }
@@ -111,11 +109,11 @@ absl::StatusOr<std::optional<JobPtr>> Core::FindEarlier(const CreateJobCommand& 
   if (*(*taken)->spec == *command.job.spec && (*taken)->labels == command.job.labels) {
     return std::optional<JobPtr>(*taken);
   }
-  return net::WithReason(
-      absl::AlreadyExistsError(absl::StrCat(
-          command.job.FullName(), " exists with another spec: choose another name, or delete that "
-          "job when it has ended")),
-      "NAME_TAKEN", {{"job", command.job.FullName()}});
+  return net::WithReason(absl::AlreadyExistsError(absl::StrCat(
+                             command.job.FullName(),
+                             " exists with another spec: choose another name, or delete that "
+                             "job when it has ended")),
+                         "NAME_TAKEN", {{"job", command.job.FullName()}});
 }
 
 absl::Status Core::ResolveDependencies(CreateJobCommand* command) const {
@@ -132,20 +130,21 @@ absl::Status Core::ResolveDependencies(CreateJobCommand* command) const {
     const std::string full_name = absl::StrCat("projects/", job.project, "/jobs/", name);
     const absl::StatusOr<JobPtr> parent = Lookup(full_name);
     if (!parent.ok()) {
-      return SourceNotFound(absl::StrCat("job ", name, " that this job needs does not exist in "
-                                         "project ", job.project, ": submit it first"));
+      return SourceNotFound(absl::StrCat("job ", name,
+                                         " that this job needs does not exist in "
+                                         "project ",
+                                         job.project, ": submit it first"));
     }
     const JobState state = (*parent)->state;
     if (state == JobState::kFailed || state == JobState::kCancelled) {
-      return net::WithReason(absl::FailedPreconditionError(absl::StrCat(
-                                 "job ", name, " that this job needs is ",
-                                 std::string(cluster::Name(state)))),
-                             "SOURCE_ENDED",
-                             {{"job", full_name}, {"state", std::string(cluster::Name(state))}});
+      return net::WithReason(
+          absl::FailedPreconditionError(absl::StrCat("job ", name, " that this job needs is ",
+                                                     std::string(cluster::Name(state)))),
+          "SOURCE_ENDED", {{"job", full_name}, {"state", std::string(cluster::Name(state))}});
     }
-    const bool known = std::any_of(
-        job.dependencies.begin(), job.dependencies.end(),
-        [&](const cluster::Dependency& dependency) { return dependency.name == name; });
+    const bool known =
+        std::any_of(job.dependencies.begin(), job.dependencies.end(),
+                    [&](const cluster::Dependency& dependency) { return dependency.name == name; });
     if (!known) {
       job.dependencies.push_back({name, (*parent)->uid});
     }
@@ -154,15 +153,15 @@ absl::Status Core::ResolveDependencies(CreateJobCommand* command) const {
 }
 
 absl::Status Core::CheckQueue(const std::string& project) const {
-  const auto waiting = std::count_if(
-      unfinished_.begin(), unfinished_.end(), [&](const std::string& uid) {
+  const auto waiting =
+      std::count_if(unfinished_.begin(), unfinished_.end(), [&](const std::string& uid) {
         const JobPtr job = Find(uid);
         return job->project == project && job->state == JobState::kPending;
       });
   if (waiting >= options_.max_pending_jobs) {
     return net::WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                               "project ", project, " has ", waiting, " waiting jobs, the limit is ",
-                               options_.max_pending_jobs)),
+                               "project ", project, " has ", waiting,
+                               " waiting jobs, the limit is ", options_.max_pending_jobs)),
                            "QUEUE_FULL");
   }
   return absl::OkStatus();
@@ -213,10 +212,9 @@ void Core::FinishCreation(Creation creation, const cluster::DataCheckResult* res
   }
   if (result != nullptr && !result->ok) {
     return AnswerJob(creation.answer,
-                     net::WithReason(absl::FailedPreconditionError(absl::StrCat(
-                                         "spec.data.source: ", result->message)),
-                                     "DATASET_NOT_FOUND",
-                                     {{"source", command.job.data_source}}));
+                     net::WithReason(absl::FailedPreconditionError(
+                                         absl::StrCat("spec.data.source: ", result->message)),
+                                     "DATASET_NOT_FOUND", {{"source", command.job.data_source}}));
   }
   const JobAnswer answer = std::move(creation.answer);
   AnswerJob(answer, StoreJob(std::move(command), result != nullptr, now));
@@ -228,9 +226,9 @@ JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time no
   job->data_checked = data_checked;
   job->create_time = now;
   job->revision = 1;
-  job->reason = data_checked ? StateReason{"QUEUED", "stored; the next cycle looks for places"}
-                             : StateReason{"DATA_NOT_CHECKED",
-                                           "no worker has looked at data.source yet"};
+  job->reason = data_checked
+                    ? StateReason{"QUEUED", "stored; the next cycle looks for places"}
+                    : StateReason{"DATA_NOT_CHECKED", "no worker has looked at data.source yet"};
   if (command.validate_only) {
     return job;
   }
@@ -263,9 +261,9 @@ absl::StatusOr<JobPtr> Core::CancelJob(const std::string& full_name, const std::
         "ALREADY_TERMINAL", {{"state", state}});
   }
   JobRecord& job = Edit(found->uid);
-  const StateReason why{"CANCELLED_BY_USER",
-                        reason.empty() ? "cancelled by a user"
-                                       : absl::StrCat("cancelled by a user: ", reason)};
+  const StateReason why{"CANCELLED_BY_USER", reason.empty()
+                                                 ? "cancelled by a user"
+                                                 : absl::StrCat("cancelled by a user: ", reason)};
   G2LL_RETURN_IF_ERROR(Move(job, JobEvent::kCancelAsked, why, "user", now));
   cluster::AttemptRecord* attempt = job.LiveAttempt();
   if (attempt == nullptr) {
@@ -292,8 +290,8 @@ absl::Status Core::DeleteJob(const std::string& full_name) {
     for (const cluster::Dependency& dependency : child->dependencies) {
       if (dependency.uid == job->uid) {
         return net::WithReason(
-            absl::FailedPreconditionError(absl::StrCat(
-                full_name, " is needed by ", child->FullName(), ", which has not ended")),
+            absl::FailedPreconditionError(absl::StrCat(full_name, " is needed by ",
+                                                       child->FullName(), ", which has not ended")),
             "HAS_DEPENDENTS", {{"job", child->FullName()}});
       }
     }

@@ -23,9 +23,9 @@ bool Core::FailedByDependency(const std::string& job_uid, absl::Time now) {
         parent->state != JobState::kCancelled) {
       continue;
     }
-    const std::string how =
-        parent == nullptr ? "was deleted"
-                          : absl::StrCat("is ", std::string(cluster::Name(parent->state)));
+    const std::string how = parent == nullptr
+                                ? "was deleted"
+                                : absl::StrCat("is ", std::string(cluster::Name(parent->state)));
     // PENDING can always be given up.
     Move(Edit(job_uid), JobEvent::kGiveUp,
          {"DEPENDENCY_FAILED", absl::StrCat("job ", dependency.name, " that it needs ", how)},
@@ -56,9 +56,8 @@ scheduler::PendingJob Core::PendingView(const JobRecord& job) const {
   for (const cluster::Dependency& dependency : job.dependencies) {
     const JobPtr parent = Find(dependency.uid);
     if (parent != nullptr && parent->state != JobState::kSucceeded) {
-      view.unmet_dependencies.push_back(
-          absl::StrCat("job ", dependency.name, " (", std::string(cluster::Name(parent->state)),
-                       ")"));
+      view.unmet_dependencies.push_back(absl::StrCat(
+          "job ", dependency.name, " (", std::string(cluster::Name(parent->state)), ")"));
     }
   }
   return view;
@@ -180,6 +179,7 @@ void Core::Place(const scheduler::StartGang& gang, absl::Time now) {
       .IgnoreError();
   RecordRollback(job, attempt, now);
   job.attempts.push_back(std::move(attempt));
+  placed_.insert(job.uid);
 }
 
 // A restart that goes back is a point of its own, so that followers learn of it.

@@ -42,8 +42,7 @@ void NoteMetric(JobRecord& job, const MetricRecord& point) {
 int64_t Core::PushTelemetry(const cluster::TelemetryBatch& batch, absl::Time now) {
   const int64_t last = batch.items.empty() ? 0 : batch.items.back().local_seq;
   const JobPtr found = Find(batch.key.job_uid);
-  const AttemptRecord* attempt =
-      found == nullptr ? nullptr : FindAttempt(*found, batch.key.epoch);
+  const AttemptRecord* attempt = found == nullptr ? nullptr : FindAttempt(*found, batch.key.epoch);
   if (attempt == nullptr) {
     return last;  // The job was deleted: it will never be stored.
   }
@@ -103,9 +102,8 @@ absl::StatusOr<std::vector<CheckpointRecord>> Core::ListCheckpoints(
 absl::StatusOr<CheckpointRecord> Core::GetCheckpoint(const std::string& id) const {
   const auto found = checkpoints_.find(id);
   if (found == checkpoints_.end()) {
-    return net::WithReason(
-        absl::NotFoundError(absl::StrCat("checkpoint ", id, " does not exist")),
-        "CHECKPOINT_NOT_FOUND", {{"checkpoint", id}});
+    return net::WithReason(absl::NotFoundError(absl::StrCat("checkpoint ", id, " does not exist")),
+                           "CHECKPOINT_NOT_FOUND", {{"checkpoint", id}});
   }
   return found->second;
 }
@@ -142,8 +140,7 @@ absl::StatusOr<std::optional<CheckpointRecord>> Core::CheckCommit(
       worker->second.record.report.incarnation != command.incarnation) {
     return stale(absl::StrCat("worker ", command.worker, " has been started again"));
   }
-  const std::string folder =
-      absl::StrCat("checkpoints/", wanted.job_uid, "/e", wanted.epoch);
+  const std::string folder = absl::StrCat("checkpoints/", wanted.job_uid, "/e", wanted.epoch);
   if (!storage::IsInside(wanted.path, folder)) {
     return net::WithReason(absl::InvalidArgumentError(absl::StrCat(
                                "path: '", wanted.path, "' does not lie below ", folder, "/")),
@@ -151,9 +148,8 @@ absl::StatusOr<std::optional<CheckpointRecord>> Core::CheckCommit(
   }
   if (wanted.step <= job->latest_checkpoint_step) {
     return net::WithReason(
-        absl::FailedPreconditionError(absl::StrCat("step ", wanted.step,
-                                                   " is not above the last one, ",
-                                                   job->latest_checkpoint_step)),
+        absl::FailedPreconditionError(absl::StrCat(
+            "step ", wanted.step, " is not above the last one, ", job->latest_checkpoint_step)),
         "NOT_MONOTONIC");
   }
   return std::optional<CheckpointRecord>();

@@ -31,8 +31,8 @@ absl::Status CheckWorker(const WorkerReport& report) {
   } else if (report.incarnation.empty() || report.incarnation.size() > 128) {
     fault = "incarnation: 1 to 128 characters are needed";
   } else if (report.inventory.slots < 1 || report.inventory.slots > kMostSlots) {
-    fault = absl::StrCat("inventory.slots: ", report.inventory.slots,
-                         " is not allowed, 1 to ", kMostSlots, " are");
+    fault = absl::StrCat("inventory.slots: ", report.inventory.slots, " is not allowed, 1 to ",
+                         kMostSlots, " are");
   }
   if (fault.empty()) {
     return absl::OkStatus();
@@ -101,18 +101,12 @@ void Core::ReportWorker(WorkerReport report, int64_t session_id, absl::Time now)
   for (const cluster::DataCheckResult& result : results) {
     TakeCheckResult(name, result, now);
   }
-  // Also jobs that should be there and are not.
-  for (const std::string& uid : unfinished_) {
-    const AttemptRecord* attempt = jobs_.at(uid)->LiveAttempt();
-    if (attempt != nullptr && std::find(attempt->workers.begin(), attempt->workers.end(), name) !=
-                                  attempt->workers.end()) {
-      concerned.insert(uid);
-    }
-  }
+  concerned.merge(JobsOn(name));  // Also those that should be there and are not.
   for (const std::string& uid : concerned) {
     Reconcile(uid, now);
   }
-  std::erase_if(worker.seen, [&](const auto& attempt) { return !unfinished_.contains(attempt.first); });
+  std::erase_if(worker.seen,
+                [&](const auto& attempt) { return !unfinished_.contains(attempt.first); });
   stale_workers_.insert(name);
 }
 
@@ -143,14 +137,14 @@ void Core::Judge(Worker& worker, absl::Time now) {
   const WorkerReport& report = worker.record.report;
   const absl::Duration silence = now - worker.heard;
   if (silence >= options_.lost_after && now >= recovery_end_) {
-    SetWorkerState(worker, WorkerState::kLost,
-                   absl::StrCat("nothing heard since ",
-                                absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", worker.heard,
-                                                 absl::UTCTimeZone())));
+    SetWorkerState(
+        worker, WorkerState::kLost,
+        absl::StrCat("nothing heard since ",
+                     absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", worker.heard, absl::UTCTimeZone())));
   } else if (!worker.reported || silence >= options_.lease) {
-    SetWorkerState(worker, WorkerState::kSuspect,
-                   worker.reported ? "its lease has run out"
-                                   : "not heard of since the coordinator started");
+    SetWorkerState(
+        worker, WorkerState::kSuspect,
+        worker.reported ? "its lease has run out" : "not heard of since the coordinator started");
   } else if (!report.inventory.storage_error.empty()) {
     SetWorkerState(worker, WorkerState::kUnusable,
                    absl::StrCat("storage root: ", report.inventory.storage_error));
@@ -181,37 +175,39 @@ void Core::SetWorkerState(Worker& worker, WorkerState state, std::string message
   worker.record.message = std::move(message);
 }
 
+std::set<std::string> Core::JobsOn(const std::string& worker) const {
+  std::set<std::string> jobs;
+  for (const std::string& uid : placed_) {
+    const std::vector<std::string>& workers = jobs_.at(uid)->LiveAttempt()->workers;
+    if (std::find(workers.begin(), workers.end(), worker) != workers.end()) {
+      jobs.insert(uid);
+    }
+  }
+  return jobs;
+}
+
 // Slots that no live attempt holds and in which nothing left over still runs.
 int32_t Core::FreeSlots(const std::string& name, const Worker& worker) const {
   int64_t used = 0;
   std::set<std::pair<std::string, int64_t>> wanted;
-  for (const std::string& uid : unfinished_) {
+  for (const std::string& uid : JobsOn(name)) {
     const AttemptRecord* attempt = jobs_.at(uid)->LiveAttempt();
-    if (attempt == nullptr) {
-      continue;
-    }
-    const auto ranks = std::count(attempt->workers.begin(), attempt->workers.end(), name);
-    if (ranks > 0) {
-      used += ranks;
-      wanted.emplace(uid, attempt->epoch);
-    }
+    used += std::count(attempt->workers.begin(), attempt->workers.end(), name);
+    wanted.emplace(uid, attempt->epoch);
   }
   for (const cluster::AttemptStatus& status : worker.record.report.attempts) {
-    if (!wanted.contains({status.job_uid, status.epoch}) &&
-        status.phase != AttemptPhase::kEnded) {
+    if (!wanted.contains({status.job_uid, status.epoch}) && status.phase != AttemptPhase::kEnded) {
       used += static_cast<int64_t>(status.ranks.size());
     }
   }
-  return static_cast<int32_t>(
-      std::max<int64_t>(0, worker.record.report.inventory.slots - used));
+  return static_cast<int32_t>(std::max<int64_t>(0, worker.record.report.inventory.slots - used));
 }
 
 std::vector<cluster::WorkerRecord> Core::ListWorkers() const {
   std::vector<cluster::WorkerRecord> records;
   for (const auto& [name, worker] : workers_) {
     cluster::WorkerRecord& record = records.emplace_back(worker.record);
-    record.free_slots =
-        worker.record.state == WorkerState::kLost ? 0 : FreeSlots(name, worker);
+    record.free_slots = worker.record.state == WorkerState::kLost ? 0 : FreeSlots(name, worker);
   }
   return records;
 }
@@ -222,20 +218,14 @@ cluster::DesiredWorker Core::DesiredOf(const std::string& name) const {
   desired.lease = options_.lease;
   desired.heartbeat_interval = options_.heartbeat_interval;
   desired.storage_token = options_.storage_token;
-  for (const std::string& uid : unfinished_) {
+  for (const std::string& uid : JobsOn(name)) {
     const cluster::JobRecord& job = *jobs_.at(uid);
     const AttemptRecord* attempt = job.LiveAttempt();
-    if (attempt == nullptr) {
-      continue;
-    }
     DesiredAttempt wanted;
     for (size_t rank = 0; rank < attempt->workers.size(); ++rank) {
       if (attempt->workers[rank] == name) {
         wanted.ranks.push_back(static_cast<int32_t>(rank));
       }
-    }
-    if (wanted.ranks.empty()) {
-      continue;
     }
     wanted.job_uid = uid;
     wanted.job = job.FullName();

@@ -67,17 +67,16 @@ void AddReported(const GangMember& member, absl::Time now, std::vector<TimedFail
     if (failure.worker.empty()) {
       failure.worker = member.worker;
     }
-    found->push_back(
-        {std::move(failure),
-         status.failure_time == absl::InfinitePast() ? now : status.failure_time});
+    found->push_back({std::move(failure),
+                      status.failure_time == absl::InfinitePast() ? now : status.failure_time});
     return;
   }
   for (const RankStatus& rank : status.ranks) {
     if (rank.exited && !EndedWell(rank)) {
-      FailureRecord failure = MemberFailure(
-          member, ClassOfExit(rank),
-          rank.signal != 0 ? absl::StrCat("killed by signal ", rank.signal)
-                           : absl::StrCat("ended with exit code ", rank.exit_code));
+      FailureRecord failure =
+          MemberFailure(member, ClassOfExit(rank),
+                        rank.signal != 0 ? absl::StrCat("killed by signal ", rank.signal)
+                                         : absl::StrCat("ended with exit code ", rank.exit_code));
       failure.rank = rank.rank;
       failure.exit_code = rank.exit_code;
       failure.signal = rank.signal;
@@ -102,8 +101,7 @@ bool IsOver(const GangMember& member, const AttemptRecord& attempt) {
   }
   // A complete report without the attempt. While the attempt is being prepared
   // the report may be older than the wish.
-  return member.reported &&
-         (member.seen || attempt.state != AttemptState::kPreparing);
+  return member.reported && (member.seen || attempt.state != AttemptState::kPreparing);
 }
 
 void AddUnreported(const GangMember& member, const AttemptRecord& attempt,
@@ -224,11 +222,10 @@ GangVerdict Judge(const AttemptRecord& attempt, const std::vector<GangMember>& m
       continue;
     }
     AddReported(member, now, &failures);
-    if (member.status->phase == AttemptPhase::kEnded && failures.empty() &&
-        !AllEndedWell(member)) {
-      failures.push_back({MemberFailure(member, FailureClass::kUnknown,
-                                        "ended without a result from every rank"),
-                          now});
+    if (member.status->phase == AttemptPhase::kEnded && failures.empty() && !AllEndedWell(member)) {
+      failures.push_back(
+          {MemberFailure(member, FailureClass::kUnknown, "ended without a result from every rank"),
+           now});
     }
     if (!member.status->store_address.empty()) {
       verdict.store_address = member.status->store_address;

@@ -63,8 +63,8 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const net::HostPor
     port = -1;
   }
   if (port <= 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "--http-listen ", address.ToString(), ": ", net::WhyNotListen(address)));
+    return absl::FailedPreconditionError(
+        absl::StrCat("--http-listen ", address.ToString(), ": ", net::WhyNotListen(address)));
   }
   server->thread = std::jthread([&http] { http.listen_after_bind(); });
   return std::unique_ptr<HttpServer>(

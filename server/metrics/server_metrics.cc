@@ -58,10 +58,8 @@ struct ServerMetrics::Series {
                                            .Help("Checkpoints refused because of an old epoch.")
                                            .Register(registry)
                                            .Add({});
-  prometheus::Family<prometheus::Gauge>& subscribers = BuildGauge()
-                                                           .Name("g2ll_stream_subscribers")
-                                                           .Help("Open streams by kind.")
-                                                           .Register(registry);
+  prometheus::Family<prometheus::Gauge>& subscribers =
+      BuildGauge().Name("g2ll_stream_subscribers").Help("Open streams by kind.").Register(registry);
   prometheus::Family<prometheus::Gauge>& build_info =
       BuildGauge().Name("g2ll_build_info").Help("Version of the program.").Register(registry);
 };

@@ -16,8 +16,8 @@ std::string WhyNotListen(const HostPort& address) {
   hints.ai_flags = AI_PASSIVE;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int error = getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints,
-                                &found);
+  const int error =
+      getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
   if (error != 0) {
     return absl::StrCat("the host cannot be resolved (", gai_strerror(error), ")");
   }

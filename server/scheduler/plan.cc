@@ -143,9 +143,9 @@ StateReason NoPlace(const Board& board, const PendingJob& job, Device device, in
   }
   const std::string device_name(cluster::Name(device));
   if (with_device == 0) {
-    return {"NO_SUCH_DEVICE", absl::StrCat("needs ", Slots(smallest), " with device ", device_name,
-                                           ", but none of ", ready_workers,
-                                           " ready workers has it")};
+    return {"NO_SUCH_DEVICE",
+            absl::StrCat("needs ", Slots(smallest), " with device ", device_name, ", but none of ",
+                         ready_workers, " ready workers has it")};
   }
   if (slots == 0) {
     return {"TOO_FEW_CPUS",
@@ -154,8 +154,7 @@ StateReason NoPlace(const Board& board, const PendingJob& job, Device device, in
   }
   if (slots < smallest) {
     return {"TOO_FEW_SLOTS", absl::StrCat("needs ", Slots(smallest), " with device ", device_name,
-                                          ", but the ready workers have only ", slots,
-                                          " in all")};
+                                          ", but the ready workers have only ", slots, " in all")};
   }
   return {"WAITING_FOR_SLOTS", absl::StrCat("needs ", Slots(smallest), " with device ", device_name,
                                             "; ", SlotsAre(free_slots), " free of ", slots)};
@@ -207,18 +206,18 @@ Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, a
     const std::vector<int32_t> sizes = AllowedWorldSizes(*job);
     if (sizes.empty()) {
       plan.wait.push_back(
-          {job->uid, {"UNSATISFIABLE",
-                      absl::StrCat("train.globalBatch ", job->global_batch,
-                                   " is a multiple of no number of ranks from ", job->min_ranks,
-                                   " to ", job->max_ranks)}});
+          {job->uid,
+           {"UNSATISFIABLE", absl::StrCat("train.globalBatch ", job->global_batch,
+                                          " is a multiple of no number of ranks from ",
+                                          job->min_ranks, " to ", job->max_ranks)}});
       continue;
     }
     const Device device = board.Resolve(*job);
     if (const PendingJob* head = blocked.Of(device); head != nullptr) {
-      plan.wait.push_back({job->uid, {"WAITING_BEHIND",
-                                      absl::StrCat("waits behind ", head->name,
-                                                   ", which is next for slots with device ",
-                                                   std::string(cluster::Name(device)))}});
+      plan.wait.push_back({job->uid,
+                           {"WAITING_BEHIND", absl::StrCat("waits behind ", head->name,
+                                                           ", which is next for slots with device ",
+                                                           std::string(cluster::Name(device)))}});
       continue;
     }
     std::vector<WorkerView*> eligible = board.Eligible(*job);
@@ -226,8 +225,8 @@ Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, a
     for (const WorkerView* worker : eligible) {
       free_slots += worker->free_slots;
     }
-    const auto fits = std::find_if(sizes.begin(), sizes.end(),
-                                   [&](int32_t size) { return size <= free_slots; });
+    const auto fits =
+        std::find_if(sizes.begin(), sizes.end(), [&](int32_t size) { return size <= free_slots; });
     if (fits != sizes.end()) {
       plan.start.push_back({job->uid, TakePlaces(std::move(eligible), *fits)});
       continue;

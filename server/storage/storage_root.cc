@@ -48,18 +48,17 @@ absl::Status WriteTokenFile(const fs::path& path, const std::string& token) {
   const std::string temporary = absl::StrCat(path.string(), ".", getpid());
   const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   const std::string text = token + "\n";
-  const bool written =
-      file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-      fsync(file) == 0 && rename(temporary.c_str(), path.c_str()) == 0;
+  const bool written = file >= 0 &&
+                       write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(file) == 0 && rename(temporary.c_str(), path.c_str()) == 0;
   const int error = errno;
   if (file >= 0) {
     close(file);
   }
   if (!written) {
     unlink(temporary.c_str());
-    return absl::FailedPreconditionError(absl::StrCat("the storage root cannot be written: ",
-                                                      path.string(), ": ",
-                                                      std::strerror(error)));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the storage root cannot be written: ", path.string(), ": ", std::strerror(error)));
   }
   return absl::OkStatus();
 }
@@ -79,8 +78,8 @@ absl::StatusOr<Manifest> ParseManifest(std::string_view directory, const std::st
     manifest.epoch = object.at("epoch").get<int64_t>();
     manifest.step = object.at("step").get<int64_t>();
     for (const auto& [name, entry] : object.at("files").items()) {
-      manifest.files.push_back({name, entry.at("size").get<int64_t>(),
-                                entry.at("sha256").get<std::string>()});
+      manifest.files.push_back(
+          {name, entry.at("size").get<int64_t>(), entry.at("sha256").get<std::string>()});
     }
   } catch (const nlohmann::json::exception& error) {
     return Damaged(directory, absl::StrCat("manifest.json cannot be read: ", error.what()));
@@ -103,8 +102,8 @@ absl::StatusOr<StorageRoot> StorageRoot::Open(const std::string& path) {
   fs::create_directories(path, error);
   if (!fs::is_directory(path)) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the storage root ", path, " cannot be used: ",
-                     error ? error.message() : "Not a directory"));
+        absl::StrCat("the storage root ", path,
+                     " cannot be used: ", error ? error.message() : "Not a directory"));
   }
   const fs::path canonical = fs::canonical(path, error);
   if (error) {
@@ -112,8 +111,7 @@ absl::StatusOr<StorageRoot> StorageRoot::Open(const std::string& path) {
         absl::StrCat("the storage root ", path, " cannot be used: ", error.message()));
   }
   const fs::path token_path = canonical / kTokenFile;
-  std::string token(
-      absl::StripAsciiWhitespace(ReadSmallFile(token_path, 1024).value_or("")));
+  std::string token(absl::StripAsciiWhitespace(ReadSmallFile(token_path, 1024).value_or("")));
   const bool usable =
       token.size() == 64 && std::all_of(token.begin(), token.end(), absl::ascii_isxdigit);
   if (!usable) {
@@ -167,8 +165,8 @@ absl::StatusOr<Manifest> StorageRoot::ReadManifest(std::string_view directory,
       return Damaged(directory, absl::StrCat(file.name, " is missing"));
     }
     if (info.st_size != file.size) {
-      return Damaged(directory, absl::StrCat(file.name, " has ", info.st_size,
-                                             " bytes instead of ", file.size));
+      return Damaged(directory, absl::StrCat(file.name, " has ", info.st_size, " bytes instead of ",
+                                             file.size));
     }
   }
   return manifest;
@@ -179,8 +177,7 @@ absl::StatusOr<std::vector<std::string>> StorageRoot::ListFiles(std::string_view
   std::error_code error;
   fs::recursive_directory_iterator entries(absolute, error);
   if (error) {
-    return absl::NotFoundError(
-        absl::StrCat(std::string(directory), ": ", error.message()));
+    return absl::NotFoundError(absl::StrCat(std::string(directory), ": ", error.message()));
   }
   std::vector<std::string> files;
   for (; entries != fs::recursive_directory_iterator(); entries.increment(error)) {

@@ -67,8 +67,9 @@ class TelemetryReader {
   virtual ~TelemetryReader() = default;
 
   // At most `limit` rows from number `from_seq` on, ascending; fewer only at the end.
-  virtual absl::StatusOr<std::vector<cluster::MetricRecord>> ReadMetrics(
-      const std::string& job_uid, int64_t from_seq, int64_t limit) = 0;
+  virtual absl::StatusOr<std::vector<cluster::MetricRecord>> ReadMetrics(const std::string& job_uid,
+                                                                         int64_t from_seq,
+                                                                         int64_t limit) = 0;
   virtual absl::StatusOr<std::vector<cluster::LogRecord>> ReadLogs(const std::string& job_uid,
                                                                    int64_t from_seq,
                                                                    int64_t limit) = 0;

@@ -50,9 +50,9 @@ absl::StatusOr<std::unique_ptr<LockFile>> LockFile::Acquire(const std::string& p
     if (errno != EWOULDBLOCK) {
       return FileError(path, "lock");
     }
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, " is held by another coordinator (pid ", ReadHolder(descriptor),
-        "): stop it first, or choose another data directory"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is held by another coordinator (pid ", ReadHolder(descriptor),
+                     "): stop it first, or choose another data directory"));
   }
   const std::string pid = absl::StrCat(getpid(), "\n");
   if (ftruncate(descriptor, 0) != 0 ||

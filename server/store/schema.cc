@@ -164,9 +164,9 @@ absl::Status Migrate(Database* database) {
   }
   for (int64_t step = version; step < SchemaVersion(); ++step) {
     // An error leaves the transaction open; closing the connection rolls it back.
-    G2LL_RETURN_IF_ERROR(database->Execute(absl::StrCat(
-        "BEGIN EXCLUSIVE;", kSteps[static_cast<size_t>(step)], "PRAGMA user_version = ", step + 1,
-        "; COMMIT;")));
+    G2LL_RETURN_IF_ERROR(
+        database->Execute(absl::StrCat("BEGIN EXCLUSIVE;", kSteps[static_cast<size_t>(step)],
+                                       "PRAGMA user_version = ", step + 1, "; COMMIT;")));
   }
   return absl::OkStatus();
 }

@@ -20,6 +20,8 @@ absl::Status SqliteError(sqlite3* connection, int code) {
     case SQLITE_CANTOPEN:
       return absl::PermissionDeniedError(message);
     case SQLITE_FULL:
+      return absl::ResourceExhaustedError(
+          "the disk is full: make room on it, or choose another data directory");
     case SQLITE_NOMEM:
       return absl::ResourceExhaustedError(message);
     case SQLITE_CORRUPT:
@@ -55,16 +57,16 @@ Query& Query::Bind(double value) {
 }
 
 Query& Query::Bind(std::string_view text) {
-  bind_error_ |= sqlite3_bind_text64(statement_, next_parameter_++,
-                                     text.data() == nullptr ? "" : text.data(), text.size(),
-                                     SQLITE_STATIC, SQLITE_UTF8);
+  bind_error_ |=
+      sqlite3_bind_text64(statement_, next_parameter_++, text.data() == nullptr ? "" : text.data(),
+                          text.size(), SQLITE_STATIC, SQLITE_UTF8);
   return *this;
 }
 
 Query& Query::BindBlob(std::string_view bytes) {
-  bind_error_ |= sqlite3_bind_blob64(statement_, next_parameter_++,
-                                     bytes.data() == nullptr ? "" : bytes.data(), bytes.size(),
-                                     SQLITE_STATIC);
+  bind_error_ |=
+      sqlite3_bind_blob64(statement_, next_parameter_++,
+                          bytes.data() == nullptr ? "" : bytes.data(), bytes.size(), SQLITE_STATIC);
   return *this;
 }
 
@@ -124,11 +126,10 @@ absl::Time Query::Time() {
 
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   sqlite3* connection = nullptr;
-  const int flags = mode == Mode::kReadWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-                                             : SQLITE_OPEN_READONLY;
-  const int code =
-      sqlite3_open_v2(path.c_str(), &connection, flags | SQLITE_OPEN_NOMUTEX, nullptr);
-  std::unique_ptr<Database> database(new Database(connection, path));
+  const int flags =
+      mode == Mode::kReadWrite ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+  const int code = sqlite3_open_v2(path.c_str(), &connection, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  std::unique_ptr<Database> database(new Database(connection));
   if (code != SQLITE_OK) {
     const absl::Status error = SqliteError(connection, code);
     return absl::Status(error.code(), absl::StrCat(path, ": ", std::string(error.message())));
@@ -138,8 +139,7 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   return database;
 }
 
-Database::Database(sqlite3* connection, std::string path)
-    : connection_(connection), path_(std::move(path)) {}
+Database::Database(sqlite3* connection) : connection_(connection) {}
 
 Database::~Database() {
   for (const auto& [sql, statement] : statements_) {
@@ -150,18 +150,14 @@ Database::~Database() {
 
 absl::Status Database::Execute(const std::string& sql) {
   const int code = sqlite3_exec(connection_, sql.c_str(), nullptr, nullptr, nullptr);
-  if (code != SQLITE_OK) {
-    const absl::Status error = SqliteError(connection_, code);
-    return absl::Status(error.code(), absl::StrCat(path_, ": ", std::string(error.message())));
-  }
-  return absl::OkStatus();
+  return code == SQLITE_OK ? absl::OkStatus() : SqliteError(connection_, code);
 }
 
 absl::StatusOr<Query> Database::Prepare(const char* sql) {
   sqlite3_stmt*& statement = statements_[sql];
   if (statement == nullptr) {
-    const int code = sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                        &statement, nullptr);
+    const int code =
+        sqlite3_prepare_v3(connection_, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
     if (code != SQLITE_OK) {
       return SqliteError(connection_, code);
     }

@@ -39,8 +39,7 @@ class Query {
   // Microseconds since 1970; InfinitePast is NULL.
   Query& Bind(absl::Time time);
   template <typename Enum>
-    requires std::is_enum_v<Enum>
-  Query& Bind(Enum value) {
+  requires std::is_enum_v<Enum> Query& Bind(Enum value) {
     return Bind(static_cast<int64_t>(value));
   }
 
@@ -86,10 +85,9 @@ class Database {
   absl::StatusOr<Query> Prepare(const char* sql);
 
  private:
-  Database(sqlite3* connection, std::string path);
+  explicit Database(sqlite3* connection);
 
   sqlite3* connection_;
-  std::string path_;
   std::unordered_map<const char*, sqlite3_stmt*> statements_;
 };
 

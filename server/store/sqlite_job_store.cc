@@ -21,9 +21,9 @@ using cluster::CheckpointRecord;
 using cluster::JobRecord;
 
 absl::Status WithPath(const absl::Status& status, const std::string& path) {
-  return status.ok() ? status
-                     : absl::Status(status.code(),
-                                    absl::StrCat(path, ": ", std::string(status.message())));
+  return status.ok()
+             ? status
+             : absl::Status(status.code(), absl::StrCat(path, ": ", std::string(status.message())));
 }
 
 absl::Status MakeDirectory(const std::string& path) {
@@ -42,9 +42,9 @@ absl::Status QuickCheck(Database* database) {
   G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
   const std::string answer = found ? query.Text() : "no answer";
   if (answer != "ok") {
-    return absl::DataLossError(absl::StrCat(
-        "the store is damaged (", answer, "): restore it from a backup, or move it away to start "
-        "with an empty one"));
+    return absl::DataLossError(absl::StrCat("the store is damaged (", answer,
+                                            "): restore it from a backup, or move it away to start "
+                                            "with an empty one"));
   }
   return absl::OkStatus();
 }
@@ -61,20 +61,19 @@ absl::StatusOr<std::unique_ptr<SqliteJobStore>> SqliteJobStore::Open(const std::
   const std::string path = data_dir + "/g2ll.db";
   G2LL_ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
                         Database::Open(path, Database::Mode::kReadWrite));
-  G2LL_RETURN_IF_ERROR(
-      database->Execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                        "PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;"
-                        "PRAGMA journal_size_limit = 67108864;"));
+  const absl::Status opened = database->Execute(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+      "PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;");
+  G2LL_RETURN_IF_ERROR(WithPath(opened, path));
   G2LL_RETURN_IF_ERROR(WithPath(QuickCheck(database.get()), path));
   G2LL_RETURN_IF_ERROR(WithPath(Migrate(database.get()), path));
-  return std::unique_ptr<SqliteJobStore>(
-      new SqliteJobStore(std::move(lock), std::move(database)));
+  return std::unique_ptr<SqliteJobStore>(new SqliteJobStore(std::move(lock), std::move(database)));
 }
 
 absl::StatusOr<int64_t> SqliteJobStore::NextTerm() {
-  G2LL_ASSIGN_OR_RETURN(
-      Query query, database_->Prepare("UPDATE meta SET value = value + 1 WHERE key = 'term' "
-                                      "RETURNING value"));
+  G2LL_ASSIGN_OR_RETURN(Query query,
+                        database_->Prepare("UPDATE meta SET value = value + 1 WHERE key = 'term' "
+                                           "RETURNING value"));
   G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
   if (!found) {
     return absl::DataLossError("the store has lost its term");
@@ -220,8 +219,7 @@ absl::Status SqliteJobStore::WriteCheckpoint(const CheckpointRecord& checkpoint)
   return query.Run();
 }
 
-absl::Status SqliteJobStore::WriteTelemetry(const std::string& job_uid,
-                                            const TelemetryRows& rows) {
+absl::Status SqliteJobStore::WriteTelemetry(const std::string& job_uid, const TelemetryRows& rows) {
   for (const cluster::MetricRecord& point : rows.metrics) {
     G2LL_ASSIGN_OR_RETURN(
         Query query, database_->Prepare("INSERT INTO metrics (job_uid, seq, attempt, step, epoch, "
@@ -230,9 +228,9 @@ absl::Status SqliteJobStore::WriteTelemetry(const std::string& job_uid,
     G2LL_RETURN_IF_ERROR(query.Bind(point.name).Bind(point.value).Bind(point.time).Run());
   }
   for (const cluster::LogRecord& line : rows.logs) {
-    G2LL_ASSIGN_OR_RETURN(
-        Query query, database_->Prepare("INSERT INTO logs (job_uid, seq, attempt, rank, time, "
-                                        "level, message) VALUES (?, ?, ?, ?, ?, ?, ?)"));
+    G2LL_ASSIGN_OR_RETURN(Query query,
+                          database_->Prepare("INSERT INTO logs (job_uid, seq, attempt, rank, time, "
+                                             "level, message) VALUES (?, ?, ?, ?, ?, ?, ?)"));
     query.Bind(job_uid).Bind(line.seq).Bind(line.attempt).Bind(line.rank).Bind(line.time);
     G2LL_RETURN_IF_ERROR(query.Bind(line.level).Bind(line.message).Run());
   }
@@ -240,9 +238,9 @@ absl::Status SqliteJobStore::WriteTelemetry(const std::string& job_uid,
 }
 
 absl::Status SqliteJobStore::WriteCursor(const cluster::CursorKey& key, int64_t local_seq) {
-  G2LL_ASSIGN_OR_RETURN(
-      Query query, database_->Prepare("INSERT OR REPLACE INTO cursors (job_uid, epoch, rank, "
-                                      "local_seq) VALUES (?, ?, ?, ?)"));
+  G2LL_ASSIGN_OR_RETURN(Query query,
+                        database_->Prepare("INSERT OR REPLACE INTO cursors (job_uid, epoch, rank, "
+                                           "local_seq) VALUES (?, ?, ?, ?)"));
   return query.Bind(key.job_uid).Bind(key.epoch).Bind(key.rank).Bind(local_seq).Run();
 }
 

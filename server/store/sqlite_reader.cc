@@ -69,9 +69,9 @@ class SqliteReader final : public TelemetryReader {
   absl::StatusOr<std::vector<cluster::EventRecord>> ReadEvents(const std::string& job_uid,
                                                                int64_t limit) override {
     G2LL_ASSIGN_OR_RETURN(Borrowed database, Borrow());
-    G2LL_ASSIGN_OR_RETURN(
-        Query query, database->Prepare("SELECT time, actor, type, message FROM events "
-                                       "WHERE job_uid = ? ORDER BY id DESC LIMIT ?"));
+    G2LL_ASSIGN_OR_RETURN(Query query,
+                          database->Prepare("SELECT time, actor, type, message FROM events "
+                                            "WHERE job_uid = ? ORDER BY id DESC LIMIT ?"));
     query.Bind(job_uid).Bind(limit);
     std::vector<cluster::EventRecord> events;
     while (true) {

@@ -80,8 +80,7 @@ class TelemetryHub {
   void PublishDeleted(const std::string& job_uid) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Nothing if the job does not exist.
-  std::optional<JobStanding> Standing(const std::string& job_uid) const
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<JobStanding> Standing(const std::string& job_uid) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Rows from the tail; nothing if they have to be read from the store.
   std::optional<std::vector<cluster::MetricRecord>> ReadMetrics(const std::string& job_uid,

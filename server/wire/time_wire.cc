@@ -13,12 +13,14 @@ constexpr int64_t kLastSecond = 253402300799;   // Year 9999.
 
 google::protobuf::Timestamp ToProto(absl::Time time) {
   google::protobuf::Timestamp proto;
-  const absl::Time bounded = std::clamp(time, absl::FromUnixSeconds(kFirstSecond),
-                                        absl::FromUnixSeconds(kLastSecond));
+  const absl::Time bounded =
+      std::clamp(time, absl::FromUnixSeconds(kFirstSecond), absl::FromUnixSeconds(kLastSecond));
   const int64_t seconds = absl::ToUnixSeconds(bounded);
   proto.set_seconds(seconds);
-  proto.set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(bounded - absl::FromUnixSeconds(seconds))));
+  // Whole microseconds, which is what the store keeps: a value that a follower sees
+  // before it is stored must not differ from the same value read later.
+  const int64_t micros = absl::ToInt64Microseconds(bounded - absl::FromUnixSeconds(seconds));
+  proto.set_nanos(static_cast<int32_t>(micros * 1000));
   return proto;
 }
 
@@ -28,8 +30,7 @@ google::protobuf::Duration ToProto(absl::Duration duration) {
       std::clamp(duration, absl::Seconds(-kLastSecond), absl::Seconds(kLastSecond));
   const int64_t seconds = absl::ToInt64Seconds(bounded);
   proto.set_seconds(seconds);
-  proto.set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(bounded - absl::Seconds(seconds))));
+  proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(bounded - absl::Seconds(seconds))));
   return proto;
 }
 

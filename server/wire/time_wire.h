@@ -8,6 +8,7 @@
 
 namespace g2ll::wire {
 
+// In whole microseconds, as the store keeps them.
 google::protobuf::Timestamp ToProto(absl::Time time);
 google::protobuf::Duration ToProto(absl::Duration duration);
 // Values outside the protobuf range are cut to it.

@@ -48,8 +48,8 @@ cluster::AttemptStatus ReadAttempt(const v1::AttemptStatus& proto) {
   status.store_pid = proto.store_pid();
   status.data_digest = proto.data_digest();
   for (const v1::RankStatus& rank : proto.ranks()) {
-    status.ranks.push_back({rank.rank(), rank.pid(), rank.joined(), rank.exited(),
-                            rank.exit_code(), rank.signal()});
+    status.ranks.push_back(
+        {rank.rank(), rank.pid(), rank.joined(), rank.exited(), rank.exit_code(), rank.signal()});
   }
   if (proto.has_failure()) {
     status.failure = FromProto(proto.failure());

@@ -49,8 +49,8 @@ class ApiTest : public ::testing::Test {
     const ServiceContext context{coordinator_.get(), &hub_,     reader_.get(), pool_.get(),
                                  &*storage_,         &metrics_, &streams_,     &identity_};
     server_ = GrpcServer::Start({"127.0.0.1", 0}, context).value();
-    channel_ = grpc::CreateChannel(server_->address().ToString(),
-                                   grpc::InsecureChannelCredentials());
+    channel_ =
+        grpc::CreateChannel(server_->address().ToString(), grpc::InsecureChannelCredentials());
     jobs_ = v1::JobService::NewStub(channel_);
     telemetry_ = v1::TelemetryService::NewStub(channel_);
     workers_ = v1::WorkerService::NewStub(channel_);
@@ -265,8 +265,7 @@ TEST_F(ApiTest, PagesNeedTheirOwnToken) {
   EXPECT_EQ(second.jobs(0).name(), kJob);
   EXPECT_EQ(second.next_page_token(), "");
   request.set_state(v1::Job::RUNNING);
-  const absl::Status refused =
-      net::FromGrpcStatus(jobs_->ListJobs(&third_call, request, &third));
+  const absl::Status refused = net::FromGrpcStatus(jobs_->ListJobs(&third_call, request, &third));
   EXPECT_EQ(net::ReasonOf(refused), "BAD_PAGE_TOKEN");
 }
 
@@ -296,6 +295,37 @@ TEST_F(ApiTest, EarlyAndLateFollowersSeeEveryNumberOnceAndTheEnd) {
   EXPECT_EQ(early.second, "CANCELLED");
   EXPECT_EQ(late, early);
   EXPECT_EQ(FollowMetrics(/*follow=*/false), early);
+}
+
+TEST_F(ApiTest, PointsBehindARollBackAreSupersededOutsideOfAFollow) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  RunWorkerUntil(v1::Job::RUNNING);
+  PushPoints(job.uid(), 1, 3);
+  v1::AttemptStatus* status = report_.mutable_attempts(0);
+  status->set_phase(v1::ATTEMPT_PHASE_ENDED);
+  status->mutable_failure()->set_class_(v1::Failure::KILLED);
+  ASSERT_TRUE(worker_->Write(report_));
+  while (Get().attempts_size() < 2) {
+    v1::DesiredState wish;
+    ASSERT_TRUE(worker_->Read(&wish));
+  }
+
+  grpc::ClientContext call;
+  v1::StreamMetricsRequest request;
+  request.set_job(kJob);
+  auto stream = telemetry_->StreamMetrics(&call, request);
+  std::vector<std::pair<std::string, bool>> points;
+  v1::StreamMetricsResponse response;
+  while (stream->Read(&response)) {
+    for (const v1::MetricPoint& point : response.batch().points()) {
+      points.emplace_back(point.name(), point.superseded());
+    }
+  }
+
+  EXPECT_THAT(points,
+              ::testing::ElementsAre(std::pair("loss", true), std::pair("loss", true),
+                                     std::pair("loss", true), std::pair("rollback", false)));
 }
 
 TEST_F(ApiTest, WatchSendsTheJobUntilItHasEnded) {
@@ -331,8 +361,9 @@ TEST_F(ApiTest, ACommitIsVerifiedOnDiskAndCanBeExported) {
   std::ofstream(folder + "/encoder.safetensors") << weights;
   std::ofstream(folder + "/export_config.json") << "{}";
   const std::string manifest = absl::StrCat(
-      R"({"jobUid":")", job.uid(), R"(","epoch":1,"step":5,"files":{"encoder.safetensors":{"size":)",
-      weights.size(), R"(,"sha256":")", storage::Sha256Hex(weights),
+      R"({"jobUid":")", job.uid(),
+      R"(","epoch":1,"step":5,"files":{"encoder.safetensors":{"size":)", weights.size(),
+      R"(,"sha256":")", storage::Sha256Hex(weights),
       R"("},"export_config.json":{"size":2,"sha256":")", storage::Sha256Hex("{}"), R"("}}})");
   std::ofstream(folder + "/manifest.json") << manifest;
   v1::CommitCheckpointRequest request;

@@ -160,8 +160,7 @@ class CoreTest : public ::testing::Test {
     command.checkpoint.job_uid = job->uid;
     command.checkpoint.epoch = job->epoch;
     command.checkpoint.step = step;
-    command.checkpoint.path =
-        absl::StrCat("checkpoints/", job->uid, "/e", job->epoch, "/s", step);
+    command.checkpoint.path = absl::StrCat("checkpoints/", job->uid, "/e", job->epoch, "/s", step);
     command.checkpoint.sha256 = "abc";
     return command;
   }

@@ -41,8 +41,7 @@ TEST_F(CoreTest, BadDataRefusesTheJobAndStoresNothing) {
 
   ASSERT_TRUE(last_answer_->has_value());
   EXPECT_EQ(net::ReasonOf((*last_answer_)->status()), "DATASET_NOT_FOUND");
-  EXPECT_EQ(core_->GetJob("projects/default/jobs/a").status().code(),
-            absl::StatusCode::kNotFound);
+  EXPECT_EQ(core_->GetJob("projects/default/jobs/a").status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(CoreTest, AWorkerThatDoesNotAnswerDoesNotHoldUpTheJob) {

@@ -39,8 +39,7 @@ TEST(StorageRootTest, AFileIsNoStorageRoot) {
   const testing::TemporaryDirectory directory;
   std::ofstream(directory.path() + "/file") << "x";
 
-  const absl::Status refused =
-      storage::StorageRoot::Open(directory.path() + "/file").status();
+  const absl::Status refused = storage::StorageRoot::Open(directory.path() + "/file").status();
 
   EXPECT_THAT(std::string(refused.message()), HasSubstr("Not a directory"));
 }
@@ -87,8 +86,7 @@ TEST(SettingsTest, PlainTextBeyondThisMachineNeedsTheFlag) {
   config::RawSettings raw = GoodSettings();
   raw.listen = "0.0.0.0:7460";
 
-  EXPECT_THAT(std::string(config::Check(raw).status().message()),
-              HasSubstr("--allow-plaintext"));
+  EXPECT_THAT(std::string(config::Check(raw).status().message()), HasSubstr("--allow-plaintext"));
   raw.allow_plaintext = true;
   EXPECT_TRUE(config::Check(raw).ok());
 }

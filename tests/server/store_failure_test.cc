@@ -50,7 +50,8 @@ class StoreFailureTest : public ::testing::Test {
 TEST_F(StoreFailureTest, AJobThatCannotBeStoredIsRefusedAndTakenBack) {
   store_.fails_commit = true;
   absl::Status answer;
-  core_.CreateJob(Command(), [&](absl::StatusOr<JobPtr> job) { answer = job.status(); }, now_);
+  core_.CreateJob(
+      Command(), [&](absl::StatusOr<JobPtr> job) { answer = job.status(); }, now_);
 
   EXPECT_TRUE(core_.Flush(now_).ok());
 
@@ -62,7 +63,8 @@ TEST_F(StoreFailureTest, AJobThatCannotBeStoredIsRefusedAndTakenBack) {
 TEST_F(StoreFailureTest, AStoreThatCannotBeReadBackEndsTheProcess) {
   store_.fails_commit = true;
   store_.fails_load = true;
-  core_.CreateJob(Command(), [](const absl::StatusOr<JobPtr>&) {}, now_);
+  core_.CreateJob(
+      Command(), [](const absl::StatusOr<JobPtr>&) {}, now_);
 
   EXPECT_EQ(core_.Flush(now_).code(), absl::StatusCode::kDataLoss);
 }

@@ -39,7 +39,10 @@ JobRecord MakeJob(const std::string& uid) {
   job.spec = std::make_shared<const std::string>(std::string("\x01\x00\xff spec", 8));
   job.dependencies = {{"parent", "uid-0"}};
   job.create_time = kTime;
-  job.progress = {.step = 5, .total_steps = 10, .epoch = 0.5, .images_per_second = 33.25,
+  job.progress = {.step = 5,
+                  .total_steps = 10,
+                  .epoch = 0.5,
+                  .images_per_second = 33.25,
                   .eta = absl::Seconds(3)};
   job.metrics = {{"loss", 0.125}, {"odd", std::numeric_limits<double>::infinity()}};
   job.best_metric = cluster::BestMetric{"val/dice", 0.75, 4};
@@ -51,8 +54,8 @@ JobRecord MakeJob(const std::string& uid) {
   attempt.start_time = kTime;
   attempt.state = cluster::AttemptState::kEnded;
   attempt.outcome = cluster::AttemptOutcome::kLost;
-  attempt.failure = cluster::FailureRecord{cluster::FailureClass::kWorkerLost, 1, 0, 9,
-                                           "worker w2 was lost", "w2", ""};
+  attempt.failure = cluster::FailureRecord{
+      cluster::FailureClass::kWorkerLost, 1, 0, 9, "worker w2 was lost", "w2", ""};
   job.attempts.push_back(attempt);
   return job;
 }
