@@ -43,7 +43,7 @@ dir=$(realpath "$dir")
 
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bin=$repo/build/release/bin
-run=quickstart-$(date +%Y%m%d-%H%M%S)
+run=$(date +%Y%m%d-%H%M%S)  # makes the names of this run's jobs new
 submitted=no up=no
 
 # Whatever happens, nothing is left running and no half-done job goes on next time.
@@ -53,7 +53,7 @@ stop() {
   trap '' INT TERM
   if [[ $submitted == yes && $code -ne 0 ]]; then
     for job in evaluate finetune pretrain; do
-      timeout 20 "$bin/g2ll" cancel "$run-$job" >/dev/null 2>&1 || true
+      timeout 20 "$bin/g2ll" cancel "$job-$run" >/dev/null 2>&1 || true
     done
   fi
   if [[ $up == yes ]]; then "$bin/g2ll" local down --dir "$dir/local" >/dev/null || true; fi
@@ -84,11 +84,11 @@ step "building"
 
 step "starting a coordinator and two workers"
 up=yes
-"$bin/g2ll" local up --workers 2 --listen 127.0.0.1:0 --dir "$dir/local"
+"$bin/g2ll" local up --workers 2 --dir "$dir/local"
 G2LL_SERVER=$("$bin/g2ll" local status --dir "$dir/local" -o json | json address)
 export G2LL_SERVER
 
-sed "s/quickstart-/$run-/g" "$repo/deploy/jobs/quickstart.yaml" >"$dir/jobs.yaml"
+sed -E "s/quickstart-(pretrain|finetune|evaluate)/\1-$run/g" "$repo/deploy/jobs/quickstart.yaml" >"$dir/jobs.yaml"
 settings=(--set "spec.recipe=$recipe")
 if [[ -n $data ]]; then settings+=(--set "spec.data.source=$data"); fi
 submitted=yes
@@ -96,15 +96,18 @@ submitted=yes
 
 for job in pretrain finetune evaluate; do
   step "$job"
-  "$bin/g2ll" watch "$run-$job" || true
-  "$bin/g2ll" wait "$run-$job" || { "$bin/g2ll" why "$run-$job" >&2 || true; fail "$run-$job did not finish"; }
+  "$bin/g2ll" watch "$job-$run" || true
+  "$bin/g2ll" wait "$job-$run" >/dev/null || {
+    "$bin/g2ll" why "$job-$run" >&2 || true
+    fail "$job-$run did not finish"
+  }
 done
 
 step "writing the report"
 rm -rf "$dir/model" "$dir/overlays"
-"$bin/g2ll" report "$run-evaluate" --to "$dir"
+"$bin/g2ll" report "evaluate-$run" --to "$dir"
 # The checkpoint that was measured, not a later one.
-checkpoint=$("$bin/g2ll" get "$run-evaluate" -o json | json lineage.0.checkpoint)
+checkpoint=$("$bin/g2ll" get "evaluate-$run" -o json | json lineage.0.checkpoint)
 "$bin/g2ll" checkpoints export "$checkpoint" --what segmenter --to "$dir/model"
 
 "$bin/g2ll" local down --dir "$dir/local"

@@ -102,15 +102,16 @@ class BadInputTest(unittest.TestCase):
 
     # The data.
 
-    def folder(self, *names):
-        """A folder with a generated pair in images/ and masks/, without the named files."""
+    def folder(self):
+        """A generated folder in ISIC's layout, and the training images in it."""
         folder = self.cluster.path("data")
         shutil.rmtree(folder, ignore_errors=True)
         self.cluster.ok("data", "generate", "--to", folder, "--count", "4", "--seed", "1")
-        pictures = []
+        images = []
         for place, _, files in os.walk(folder):
-            pictures += [os.path.join(place, f) for f in files if f.endswith((".jpg", ".png"))]
-        return folder, sorted(pictures)
+            if "train" in place.lower():
+                images += [os.path.join(place, f) for f in files if "segmentation" not in f.lower()]
+        return folder, sorted(images)
 
     def test_missing_data_folder(self):
         self.refuse(JOB.format(kind="PretrainJob", source="/no/such/folder"), 2, "/no/such/folder")
@@ -120,22 +121,19 @@ class BadInputTest(unittest.TestCase):
             self.refuse(JOB.format(kind="PretrainJob", source=folder), 2, folder)
 
     def test_mask_without_image(self):
-        folder, pictures = self.folder()
-        image = next(p for p in pictures if "segmentation" not in p)
+        folder, (image, *_) = self.folder()
         os.remove(image)
         self.refuse(JOB.format(kind="FinetuneJob", source=folder), 2,
                     os.path.splitext(os.path.basename(image))[0])
 
     def test_unreadable_image(self):
-        folder, pictures = self.folder()
-        image = next(p for p in pictures if "segmentation" not in p)
+        folder, (image, *_) = self.folder()
         with open(image, "wb") as file:
             file.write(b"this is no picture")
         self.refuse(JOB.format(kind="FinetuneJob", source=folder), 2, os.path.basename(image))
 
     def test_data_check_names_every_fault(self):
-        folder, pictures = self.folder()
-        images = [p for p in pictures if "segmentation" not in p]
+        folder, images = self.folder()
         os.remove(images[0])
         with open(images[1], "wb") as file:
             file.write(b"this is no picture")
@@ -168,9 +166,9 @@ class BadInputTest(unittest.TestCase):
                                 capture_output=True, text=True, timeout=30, check=False)
         return result.returncode, messages(result)
 
-    def refuse_coordinator(self, *words, arguments=(), prefix=()):
+    def refuse_coordinator(self, *words, arguments=(), prefix=(), expected=2):
         code, lines = self.coordinator(*arguments, prefix=prefix)
-        self.assertEqual(code, 2, lines)
+        self.assertEqual(code, expected, lines)
         self.assertEqual(len(lines), 1, lines)
         for word in words:
             self.assertIn(word, lines[0])
@@ -214,14 +212,13 @@ class BadInputTest(unittest.TestCase):
                               capture_output=True, check=False).returncode != 0:
                 self.skipTest("needs the right to mount a small file system")
             try:
-                with open(folder + "/fill", "wb") as file:
+                with open(folder + "/fill", "wb", buffering=0) as file:
                     try:
                         while True:
                             file.write(b"x" * 4096)
-                            file.flush()
                     except OSError:
                         pass
-                self.refuse_coordinator(folder, arguments=(
+                self.refuse_coordinator(folder, "No space left", expected=1, arguments=(
                     "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data-dir",
                     folder + "/data", "--storage-root", self.cluster.path("other-storage")))
             finally:

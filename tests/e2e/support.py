@@ -75,8 +75,8 @@ class Cluster:
 
     def up(self):
         # Ends only when no process holds our pipes, so it would hang if one did.
-        result = run("g2ll", "local", "up", "--workers", str(self.workers), "--listen",
-                     "127.0.0.1:0", "--dir", self.directory)
+        result = run("g2ll", "local", "up", "--workers", str(self.workers), "--dir",
+                     self.directory)
         if result.returncode != 0:
             self.print_logs()
             raise AssertionError(result.stderr)
