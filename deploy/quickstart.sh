@@ -44,13 +44,14 @@ dir=$(realpath "$dir")
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 bin=$repo/build/release/bin
 run=$(date +%Y%m%d-%H%M%S)  # makes the names of this run's jobs new
-submitted=no up=no
+submitted=no up=no child=''
 
 # Whatever happens, nothing is left running and no half-done job goes on next time.
 stop() {
   local code=$? job
   trap - EXIT
   trap '' INT TERM
+  if [[ -n $child ]]; then kill "$child" 2>/dev/null || true; fi
   if [[ $submitted == yes && $code -ne 0 ]]; then
     for job in evaluate finetune pretrain; do
       timeout 20 "$bin/g2ll" cancel "$job-$run" >/dev/null 2>&1 || true
@@ -62,6 +63,16 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+
+# in_front COMMAND...: runs it so that a signal ends this script at once, not after it.
+in_front() {
+  local code=0
+  "$@" &
+  child=$!
+  wait "$child" || code=$?
+  child=''
+  return "$code"
+}
 
 # json KEY: the value under a dotted key of the object on standard input.
 json() {
@@ -96,8 +107,8 @@ submitted=yes
 
 for job in pretrain finetune evaluate; do
   step "$job"
-  "$bin/g2ll" watch "$job-$run" || true
-  "$bin/g2ll" wait "$job-$run" >/dev/null || {
+  in_front "$bin/g2ll" watch "$job-$run" || true
+  in_front "$bin/g2ll" wait "$job-$run" >/dev/null || {
     "$bin/g2ll" why "$job-$run" >&2 || true
     fail "$job-$run did not finish"
   }
