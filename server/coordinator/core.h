@@ -120,7 +120,7 @@ class Core {
   std::vector<cluster::WorkerRecord> ListWorkers() const;
   // Full name of a job; empty if there is none.
   std::string NameOf(const std::string& job_uid) const;
-  // Ends all sessions and in-flight creations; nothing is stored.
+  // Ends all sessions and in-flight creations, and refuses new ones from now on.
   void CloseAll(const absl::Status& status);
 
   // Stores what is new of a batch. Returns the number up to which the reporter's
@@ -265,6 +265,8 @@ class Core {
   std::vector<Answer> answers_;
   std::set<std::string> stale_workers_;
   bool must_schedule_ = false;
+  // Not OK once CloseAll was called.
+  absl::Status closed_;
 };
 
 }  // namespace g2ll::coordinator

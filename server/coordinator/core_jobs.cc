@@ -168,6 +168,9 @@ absl::Status Core::CheckQueue(const std::string& project) const {
 }
 
 void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now) {
+  if (!closed_.ok()) {
+    return AnswerJob(answer, closed_);
+  }
   const absl::StatusOr<std::optional<JobPtr>> earlier = FindEarlier(command);
   if (!earlier.ok()) {
     return AnswerJob(answer, earlier.status());

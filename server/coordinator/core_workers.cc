@@ -119,6 +119,7 @@ void Core::CloseSession(const std::string& name, int64_t session_id) {
 }
 
 void Core::CloseAll(const absl::Status& status) {
+  closed_ = status;
   for (auto& [name, worker] : workers_) {
     if (worker.session != nullptr) {
       worker.session->Close(status);

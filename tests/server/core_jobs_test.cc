@@ -178,6 +178,20 @@ TEST_F(CoreTest, OnlyEndedJobsThatNobodyNeedsCanBeDeleted) {
   EXPECT_TRUE((*Create(MakeCommand("pre"))).ok());
 }
 
+TEST_F(CoreTest, AStoppingCoordinatorAnswersCreationsThatWaitAndNewOnes) {
+  FakeWorker worker = Connect("w1");
+  ASSERT_FALSE(Create(MakeCommand("a")).has_value());
+  const auto waiting = last_answer_;
+
+  core_->CloseAll(absl::UnavailableError("stopping"));
+  Flush();
+
+  ASSERT_TRUE(waiting->has_value());
+  EXPECT_EQ((*waiting)->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(Create(MakeCommand("b"))->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(worker.session->closed()->code(), absl::StatusCode::kUnavailable);
+}
+
 TEST_F(CoreTest, PagesListEveryJobOnceNewestFirst) {
   for (const char* name : {"a", "b", "c", "d", "e"}) {
     now_ += absl::Seconds(1);
