@@ -31,17 +31,24 @@ Shifts ShiftsOf(Pairs pairs, int views) {
 torch::Tensor DistillationLoss(const torch::Tensor& student_logits,
                                const torch::Tensor& teacher_logits, const torch::Tensor& center,
                                const DistillationOptions& options) {
+  const torch::Tensor centred = Widen(teacher_logits.detach()) - center.detach();
+  return DistillationLossOf(student_logits, torch::softmax(centred / options.teacher_temp, -1),
+                            options);
+}
+
+torch::Tensor DistillationLossOf(const torch::Tensor& student_logits,
+                                 const torch::Tensor& teacher_probabilities,
+                                 const DistillationOptions& options) {
   const auto shifts = ShiftsOf(options.pairs, options.views);
   TORCH_CHECK(options.views > 0 && shifts.first < shifts.last, "cross pairs need two views");
-  TORCH_CHECK(student_logits.sizes() == teacher_logits.sizes() &&
+  TORCH_CHECK(student_logits.sizes() == teacher_probabilities.sizes() &&
                   student_logits.size(0) % options.views == 0,
-              "logits ", student_logits.sizes(), " and ", teacher_logits.sizes(), " are not ",
-              options.views, " views");
+              "student ", student_logits.sizes(), " and teacher ", teacher_probabilities.sizes(),
+              " are not ", options.views, " views");
   const int64_t batch = student_logits.size(0) / options.views;
   const torch::Tensor log_student =
       torch::log_softmax(Widen(student_logits) / options.student_temp, -1);
-  const torch::Tensor teacher =
-      torch::softmax((Widen(teacher_logits.detach()) - center.detach()) / options.teacher_temp, -1);
+  const torch::Tensor teacher = Widen(teacher_probabilities.detach());
   // A shift by k views lines row (view v, image i) up with (view v - k, image i);
   // the mean over the rows is the mean over its V pairs.
   torch::Tensor sum;

@@ -31,6 +31,13 @@ torch::Tensor DistillationLoss(const torch::Tensor& student_logits,
                                const torch::Tensor& teacher_logits, const torch::Tensor& center,
                                const DistillationOptions& options);
 
+// The same for a teacher whose logits became probabilities in another way
+// (sinkhorn.h): `teacher_probabilities` [V*B,K], rows summing to 1. `teacher_temp`
+// is not read.
+torch::Tensor DistillationLossOf(const torch::Tensor& student_logits,
+                                 const torch::Tensor& teacher_probabilities,
+                                 const DistillationOptions& options);
+
 // Mean entropy of the teacher's distributions in nats, scalar: ln K at collapse
 // to uniform, 0 at collapse to one output. `teacher_logits` [R,K].
 torch::Tensor TeacherEntropy(const torch::Tensor& teacher_logits, const torch::Tensor& center,

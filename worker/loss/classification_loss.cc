@@ -1,0 +1,49 @@
+#include "worker/loss/classification_loss.h"
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "worker/loss/precision.h"
+
+namespace g2ll::loss {
+
+std::vector<double> ClassWeights(std::span<const int64_t> class_counts, double exponent) {
+  const auto total =
+      static_cast<double>(std::accumulate(class_counts.begin(), class_counts.end(), int64_t{0}));
+  const auto num_classes = static_cast<double>(class_counts.size());
+  std::vector<double> weights;
+  for (const int64_t count : class_counts) {
+    TORCH_CHECK(count > 0, "class ", weights.size(), " has no image");
+    weights.push_back(std::pow(total / (num_classes * static_cast<double>(count)), exponent));
+  }
+  return weights;
+}
+
+ClassificationSums ClassificationLossSums(const torch::Tensor& logits, const torch::Tensor& targets,
+                                          const ClassificationOptions& options) {
+  TORCH_CHECK(logits.dim() == 2 && targets.dim() == 1 && logits.size(0) == targets.size(0),
+              "logits are [B,C] and targets [B], got ", logits.sizes(), " and ", targets.sizes());
+  const auto num_classes = static_cast<size_t>(logits.size(1));
+  TORCH_CHECK(options.class_weights.empty() || options.class_weights.size() == num_classes,
+              options.class_weights.size(), " weights for ", num_classes, " classes");
+  const torch::Tensor wide = Widen(logits);
+  const torch::Tensor weights =
+      options.class_weights.empty()
+          ? torch::ones({logits.size(1)}, wide.options())
+          : torch::tensor(options.class_weights, torch::kFloat64).to(wide.options());
+  ClassificationSums sums;
+  sums.loss = at::cross_entropy_loss(wide, targets, weights, at::Reduction::Sum,
+                                     /*ignore_index=*/-100, options.label_smoothing);
+  sums.weight = weights.index_select(0, targets).sum();
+  return sums;
+}
+
+torch::Tensor ClassificationLoss(const torch::Tensor& logits, const torch::Tensor& targets,
+                                 const ClassificationOptions& options) {
+  const ClassificationSums sums = ClassificationLossSums(logits, targets, options);
+  return sums.loss / sums.weight;
+}
+
+}  // namespace g2ll::loss
