@@ -108,6 +108,13 @@ void InitializeHead(ProjectionHead head, torch::Generator generator) {
   });
 }
 
+void InitializeClassifier(Classifier classifier, torch::Generator generator) {
+  InitializeDino(classifier->encoder(), generator);
+  ForEachWeight(*classifier->head(), [&](const std::string&, const torch::Tensor& weight) {
+    DrawNormal(weight, generator);
+  });
+}
+
 void InitializeDecoder(SegmentationDecoder decoder, torch::Generator generator) {
   ForEachWeight(*decoder, [&](const std::string&, const torch::Tensor& weight) {
     DrawUniform(weight, TorchBound(weight), generator);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "worker/model/classifier.h"
 #include "worker/model/mae_decoder.h"
 #include "worker/model/projection_head.h"
 #include "worker/model/segmentation_network.h"
@@ -36,6 +37,9 @@ void InitializeHead(ProjectionHead head, torch::Generator generator);
 
 // Convolutions as torch draws them: uniform in +-1/sqrt(fan_in).
 void InitializeDecoder(SegmentationDecoder decoder, torch::Generator generator);
+
+// InitializeDino on the encoder; the linear layer normal with deviation 0.02.
+void InitializeClassifier(Classifier classifier, torch::Generator generator);
 
 // InitializeMae on the encoder, then InitializeDecoder.
 void InitializeSegmentation(SegmentationNetwork network, torch::Generator generator);
