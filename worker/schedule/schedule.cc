@@ -28,6 +28,12 @@ double CosineBetween::At(int64_t step) const {
   return HalfCosine(start, end, Ratio(step, total_steps));
 }
 
+double OscillatingCosine::At(int64_t step) const {
+  const int64_t length = std::max<int64_t>(half_period, 1);
+  const int64_t phase = std::max<int64_t>(step, 0) % (2 * length);
+  return HalfCosine(peak, min, Ratio(std::min(phase, 2 * length - phase), length));
+}
+
 double TeacherTemperature::At(int64_t epoch) const {
   if (epoch >= warm_epochs - 1) return end;
   return start + (end - start) * Ratio(std::max<int64_t>(epoch, 0), warm_epochs - 1);

@@ -29,6 +29,17 @@ struct CosineBetween {
   double At(int64_t step) const;
 };
 
+// Half a cosine from `peak` to `min` over `half_period` steps or epochs, and back
+// again, without an end: fine-tuning's `cosine_T20` is `half_period` 20, read once
+// per epoch (method section 4.2).
+struct OscillatingCosine {
+  double peak = 0;
+  double min = 0;
+  int64_t half_period = 20;  // at least 1
+
+  double At(int64_t step) const;
+};
+
 // Teacher temperature: `warm_epochs` equally spaced values from `start` to `end`,
 // then `end`. Without warm-up it is `end` throughout.
 struct TeacherTemperature {
