@@ -56,10 +56,24 @@ TEST(OverlapTest, IouFollowsFromDiceOfTheSameImage) {
 TEST(OverlapTest, MeanOverImagesDiffersFromThePooledScore) {
   const OverlapCounts large{100, 0, 0};
   const OverlapCounts small{0, 0, 10};
-  const OverlapCounts pooled{100, 0, 10};
+  const OverlapCounts pooled = Pool(std::vector<OverlapCounts>{large, small});
 
+  EXPECT_EQ(pooled.fn, 10);
   EXPECT_THAT((Dice(large) + Dice(small)) / 2, DoubleEq(0.5));
   EXPECT_THAT(Dice(pooled), DoubleNear(0.952381, 1e-6));
+}
+
+TEST(OverlapTest, ThresholdJaccardKeepsWhatReachesItsThreshold) {
+  EXPECT_EQ(ThresholdJaccard({65, 35, 0}), 0.65);
+  EXPECT_EQ(ThresholdJaccard({649, 351, 0}), 0.0);
+  EXPECT_EQ(ThresholdJaccard({649, 351, 0}, 0.5), 0.649);
+  EXPECT_EQ(ThresholdJaccard({0, 0, 0}), 1.0);
+}
+
+TEST(OverlapTest, LesionIsWhereTheProbabilityExceedsAHalf) {
+  const torch::Tensor logits = torch::tensor({-1e-6f, 0.0f, 1e-8f, NAN, 30.0f});
+
+  EXPECT_TRUE(torch::equal(IsLesion(logits), torch::tensor({false, false, true, false, true})));
 }
 
 TEST(OverlapTest, TensorsAreCountedImageByImage) {

@@ -14,6 +14,23 @@ double IoU(const OverlapCounts& counts) {
   return marked == 0 ? 1.0 : static_cast<double>(counts.tp) / static_cast<double>(marked);
 }
 
+double ThresholdJaccard(const OverlapCounts& counts, double threshold) {
+  const double iou = IoU(counts);
+  return iou < threshold ? 0.0 : iou;
+}
+
+OverlapCounts Pool(std::span<const OverlapCounts> images) {
+  OverlapCounts sum;
+  for (const OverlapCounts& counts : images) {
+    sum.tp += counts.tp;
+    sum.fp += counts.fp;
+    sum.fn += counts.fn;
+  }
+  return sum;
+}
+
+torch::Tensor IsLesion(const torch::Tensor& logits) { return logits > 0; }
+
 OverlapCounts CountOverlap(std::span<const uint8_t> prediction, std::span<const uint8_t> truth) {
   TORCH_CHECK(prediction.size() == truth.size(), "masks differ in size: ", prediction.size(),
               " and ", truth.size(), " pixels");

@@ -24,6 +24,19 @@ double Dice(const OverlapCounts& counts);
 // tp / (tp + fp + fn), in [0, 1], with the same rule for empty masks.
 double IoU(const OverlapCounts& counts);
 
+// IoU, or 0 where it is below `threshold`: the ISIC 2018 ranking's threshold
+// Jaccard (method section 4.3).
+double ThresholdJaccard(const OverlapCounts& counts, double threshold = 0.65);
+
+// Counts of all pixels of several images together. Dice and IoU of the sum are
+// the pooled scores of some papers: usually several points above the mean over
+// images and not to be compared with it. None: all counts are 0.
+OverlapCounts Pool(std::span<const OverlapCounts> images);
+
+// Where a probability exceeds 0.5, which is where its logit is above 0: a logit
+// of 0 or NaN is no lesion. `logits` of any shape -> bool of that shape.
+torch::Tensor IsLesion(const torch::Tensor& logits);
+
 // Counts one image. Any value other than 0 is lesion. Both spans have one entry
 // a pixel and the same length (checked).
 OverlapCounts CountOverlap(std::span<const uint8_t> prediction, std::span<const uint8_t> truth);
