@@ -18,6 +18,11 @@ void CheckG2ll(GoldenCase& golden);
 void CheckDino(GoldenCase& golden);
 void CheckSeg(GoldenCase& golden);
 void CheckMasking(GoldenCase& golden);
+void CheckClassify(GoldenCase& golden);
+void CheckLosses(GoldenCase& golden);
+void CheckPos(GoldenCase& golden);
+void CheckSchedules(GoldenCase& golden);
+void CheckMetrics(GoldenCase& golden);
 
 }  // namespace g2ll::golden
 

@@ -3,7 +3,8 @@
 //
 // Everything comes from DIR/manifest.json. A case of the manifest that this
 // program does not know is a failure, and so is a stored tensor that was not
-// compared. Exit code 0 when everything agrees, 1 when not, 2 for wrong usage.
+// compared, or a manifest without any case. Exit code 0 when everything agrees, 1 when not, 2 for
+// wrong usage.
 
 #include <torch/torch.h>
 
@@ -26,10 +27,14 @@ using CaseFunction = void (*)(GoldenCase&);
 
 const std::map<std::string, CaseFunction>& KnownCases() {
   static const std::map<std::string, CaseFunction> cases = {
-      {"formula", &CheckFormula},  {"vit", &CheckVit},   {"visible", &CheckVisible},
-      {"mae", &CheckMae},          {"head", &CheckHead}, {"g2ll", &CheckG2ll},
-      {"mae_step", &CheckMaeStep}, {"dino", &CheckDino}, {"seg", &CheckSeg},
-      {"masking", &CheckMasking}};
+      {"formula", &CheckFormula},   {"vit", &CheckVit},
+      {"visible", &CheckVisible},   {"mae", &CheckMae},
+      {"head", &CheckHead},         {"g2ll", &CheckG2ll},
+      {"mae_step", &CheckMaeStep},  {"dino", &CheckDino},
+      {"seg", &CheckSeg},           {"masking", &CheckMasking},
+      {"classify", &CheckClassify}, {"losses", &CheckLosses},
+      {"pos", &CheckPos},           {"schedules", &CheckSchedules},
+      {"metrics", &CheckMetrics}};
   return cases;
 }
 
@@ -67,6 +72,10 @@ int Run(const std::filesystem::path& directory, const std::set<std::string>& onl
   for (const auto& [name, entry] : manifest.at("cases").items()) {
     found.insert(name);
     if (only.empty() || only.contains(name)) passed = RunCase(directory, manifest, name) && passed;
+  }
+  if (found.empty()) {
+    std::cout << "FAIL the manifest has no case\n";
+    passed = false;
   }
   for (const std::string& name : only) {
     if (found.contains(name)) continue;

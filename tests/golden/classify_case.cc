@@ -1,0 +1,47 @@
+// classify: the supervised classifier over two AdamW steps.
+#include <torch/torch.h>
+
+#include "tests/golden/cases.h"
+#include "tests/golden/formula.h"
+#include "tests/golden/models.h"
+#include "worker/loss/classification_loss.h"
+#include "worker/model/classifier.h"
+
+namespace g2ll::golden {
+
+void CheckClassify(GoldenCase& golden) {
+  const auto& config = golden.config();
+  const torch::Tensor images = Images(golden.Key(config.at("input")), config.at("batch"));
+  const torch::Tensor targets =
+      torch::tensor(config.at("targets").get<std::vector<int64_t>>(), torch::kInt64);
+  const loss::ClassificationOptions weighted = {
+      .class_weights = config.at("class_weight").get<std::vector<double>>()};
+  loss::ClassificationOptions trained = weighted;
+  trained.label_smoothing = config.at("label_smoothing");
+
+  model::Classifier classifier(
+      model::ClassifierOptions{.vit = {.drop_path = config.at("drop_path"), .learned_pos = true}});
+  FillModule(*classifier->encoder(), golden.salt());
+  FillModule(*classifier->head(), golden.salt(), "classifier.");
+  StepRecord record;
+  record.Add(*classifier->encoder());
+  record.Add(*classifier->head(), "classifier.");
+  train::AdamW optimizer(record.parameters(),
+                         {config.at("betas")[0], config.at("betas")[1], config.at("eps")});
+  for (int step = 0; step < 2; ++step) {
+    const std::string name = "step" + std::to_string(step);
+    const torch::Tensor logits = classifier->forward(images);
+    const torch::Tensor loss = loss::ClassificationLoss(logits, targets, trained);
+    record.ZeroGradients();
+    loss.backward();
+    golden.Check(name + ".logits", logits);
+    golden.Check(name + ".loss", loss);
+    golden.Check(name + ".loss_plain", loss::ClassificationLoss(logits, targets, {}));
+    golden.Check(name + ".loss_weighted", loss::ClassificationLoss(logits, targets, weighted));
+    record.CheckGradients(golden, name);
+    optimizer.Step(config.at("lr"), config.at("wd"));
+    record.CheckUpdate(golden, name);
+  }
+}
+
+}  // namespace g2ll::golden
