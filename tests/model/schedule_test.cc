@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "worker/schedule/layer_decay.h"
+
 namespace g2ll::schedule {
 namespace {
 
@@ -36,6 +38,36 @@ TEST(CosineBetween, MatchesTheOraclesOfTheTeacherAndTheDecay) {
   EXPECT_DOUBLE_EQ(decay.At(0), .04);
   EXPECT_NEAR(decay.At(kTotal / 2), .22, 1e-12);
   EXPECT_NEAR(decay.At(kTotal), .4, 1e-12);
+}
+
+TEST(OscillatingCosine, ComesBackAfterTwiceItsHalfPeriod) {
+  const OscillatingCosine rate{3e-4, 0, 20};
+  EXPECT_DOUBLE_EQ(rate.At(0), 3e-4);
+  EXPECT_NEAR(rate.At(1), 2.9815325e-4, 1e-11);
+  EXPECT_NEAR(rate.At(10), 1.5e-4, 1e-15);
+  EXPECT_EQ(rate.At(20), 0);
+  EXPECT_DOUBLE_EQ(rate.At(21), rate.At(19));
+  EXPECT_DOUBLE_EQ(rate.At(40), 3e-4);
+  EXPECT_DOUBLE_EQ(rate.At(4003), rate.At(3));
+  EXPECT_DOUBLE_EQ((OscillatingCosine{3e-4, 1e-5, 20}.At(20)), 1e-5);
+}
+
+TEST(LayerDecay, CountsLayersFromThePatchesToTheHead) {
+  EXPECT_EQ(LayerOf("cls_token", 12), 0);
+  EXPECT_EQ(LayerOf("pos_embed", 12), 0);
+  EXPECT_EQ(LayerOf("patch_embed.proj.bias", 12), 0);
+  EXPECT_EQ(LayerOf("blocks.0.norm1.weight", 12), 1);
+  EXPECT_EQ(LayerOf("blocks.11.mlp.fc2.bias", 12), 12);
+  EXPECT_EQ(LayerOf("norm.weight", 12), 13);
+  EXPECT_EQ(LayerOf("seg.stages.0.conv1.conv.weight", 12), 13);
+  EXPECT_EQ(LayerOf("classifier.weight", 12), 13);
+}
+
+TEST(LayerDecay, SlowsTheLayersNearTheInputMost) {
+  EXPECT_DOUBLE_EQ(LayerDecayFactor("norm.bias", 12, .75), 1);
+  EXPECT_DOUBLE_EQ(LayerDecayFactor("blocks.11.attn.qkv.weight", 12, .75), .75);
+  EXPECT_NEAR(LayerDecayFactor("patch_embed.proj.weight", 12, .75), .0237573, 1e-7);
+  EXPECT_EQ(LayerDecayFactor("cls_token", 12, 1), 1);
 }
 
 TEST(TeacherTemperature, WarmsUpInEqualStepsPerEpoch) {

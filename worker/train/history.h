@@ -43,7 +43,8 @@ struct History {
   std::vector<std::string> pretrain_ids;  // images the encoder was pre-trained on
 };
 
-// One JSON document.
+// One JSON document. Numbers that are not finite become the strings `NaN`,
+// `Infinity` and `-Infinity`.
 std::string FormatHistory(const History& history);
 
 // Errors: DataLoss (not such a document).
