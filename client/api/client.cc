@@ -59,25 +59,25 @@ absl::StatusOr<v1::End> FollowNumbered(
     last_seq = std::max(last_seq, seq);
     request.set_from_seq(last_seq + 1);
   };
-  absl::Status status = ReadStream<Response>(
-      [&](grpc::ClientContext* context) { return open(context, request); },
-      [&](const Response& response) {
-        if (response.has_end()) {
-          end = response.end();
-          return Next::kDone;
-        }
-        if (response.has_gap() && response.gap().last_seq() > last_seq) {
-          if (on_gap) on_gap(response.gap());
-          go_on_after(response.gap().last_seq());
-        }
-        deliver(response, [&](int64_t seq) {
-          if (seq <= last_seq) return false;  // sent again after a reconnect
-          go_on_after(seq);
-          return true;
-        });
-        return Next::kGoOn;
-      },
-      control, options);
+  absl::Status status =
+      ReadStream<Response>([&](grpc::ClientContext* context) { return open(context, request); },
+                           [&](const Response& response) {
+                             if (response.has_end()) {
+                               end = response.end();
+                               return Next::kDone;
+                             }
+                             if (response.has_gap() && response.gap().last_seq() > last_seq) {
+                               if (on_gap) on_gap(response.gap());
+                               go_on_after(response.gap().last_seq());
+                             }
+                             deliver(response, [&](int64_t seq) {
+                               if (seq <= last_seq) return false;  // sent again after a reconnect
+                               go_on_after(seq);
+                               return true;
+                             });
+                             return Next::kGoOn;
+                           },
+                           control, options);
   if (!status.ok()) return status;
   return end;
 }
@@ -193,9 +193,8 @@ absl::StatusOr<std::vector<v1::Job>> Client::ListJobs(v1::ListJobsRequest reques
   request.clear_page_token();
   std::vector<v1::Job> jobs;
   do {
-    G2LL_ASSIGN_OR_RETURN(
-        v1::ListJobsResponse page,
-        Call(*jobs_, &v1::JobService::Stub::ListJobs, request, options_.read_timeout));
+    G2LL_ASSIGN_OR_RETURN(v1::ListJobsResponse page, Call(*jobs_, &v1::JobService::Stub::ListJobs,
+                                                          request, options_.read_timeout));
     std::move(page.mutable_jobs()->begin(), page.mutable_jobs()->end(), std::back_inserter(jobs));
     request.set_page_token(page.next_page_token());
   } while (!request.page_token().empty());
@@ -238,16 +237,18 @@ absl::StatusOr<v1::End> Client::StreamMetrics(
       [this](grpc::ClientContext* context, const v1::StreamMetricsRequest& from) {
         return telemetry_->StreamMetrics(context, from);
       },
-      on_gap, [&](const v1::StreamMetricsResponse& response, const auto& is_new) {
+      on_gap,
+      [&](const v1::StreamMetricsResponse& response, const auto& is_new) {
         for (const v1::MetricPoint& point : response.batch().points()) {
           if (is_new(point.seq())) on_point(point);
         }
       });
 }
 
-absl::StatusOr<v1::End> Client::StreamLogs(
-    v1::StreamLogsRequest request, const std::function<void(const v1::LogLine&)>& on_line,
-    const std::function<void(const v1::Gap&)>& on_gap, const StreamControl& control) {
+absl::StatusOr<v1::End> Client::StreamLogs(v1::StreamLogsRequest request,
+                                           const std::function<void(const v1::LogLine&)>& on_line,
+                                           const std::function<void(const v1::Gap&)>& on_gap,
+                                           const StreamControl& control) {
   return FollowNumbered<v1::StreamLogsResponse, v1::StreamLogsRequest>(
       std::move(request), options_, control,
       [this](grpc::ClientContext* context, v1::StreamLogsRequest from) {
@@ -255,7 +256,8 @@ absl::StatusOr<v1::End> Client::StreamLogs(
         if (from.tail() > 0 && from.from_seq() > 0) from.clear_tail();
         return telemetry_->StreamLogs(context, from);
       },
-      on_gap, [&](const v1::StreamLogsResponse& response, const auto& is_new) {
+      on_gap,
+      [&](const v1::StreamLogsResponse& response, const auto& is_new) {
         for (const v1::LogLine& line : response.batch().lines()) {
           if (is_new(line.seq())) on_line(line);
         }

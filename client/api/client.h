@@ -33,8 +33,8 @@ struct ClientOptions {
 
 // Where a stream ends early without an error.
 struct StreamControl {
-  std::stop_token stop;                             // a stop ends the call with CANCELLED
-  absl::Time deadline = absl::InfiniteFuture();     // DEADLINE_EXCEEDED
+  std::stop_token stop;                          // a stop ends the call with CANCELLED
+  absl::Time deadline = absl::InfiniteFuture();  // DEADLINE_EXCEEDED
   // Told once for every time that the connection is lost.
   std::function<void(const absl::Status&)> on_reconnect;
 };

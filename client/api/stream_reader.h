@@ -92,8 +92,8 @@ absl::Status ReadStream(
       lost_since = absl::Now();
       backoff = options.first_backoff;
     }
-    const bool give_up = heard ? absl::Now() - lost_since >= options.stream_patience
-                               : attempt >= options.attempts;
+    const bool give_up =
+        heard ? absl::Now() - lost_since >= options.stream_patience : attempt >= options.attempts;
     if (give_up) return status;
     const bool is_news = heard && lost_since >= opened;
     if (is_news && control.on_reconnect) control.on_reconnect(status);

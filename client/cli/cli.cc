@@ -24,8 +24,7 @@ constexpr char kFooter[] =
 
 void AddGlobalOptions(CLI::App& app, Context& context) {
   app.add_option("--server", context.server_option, "host:port of the coordinator");
-  app.add_option("--project", context.project, "Project of short job names")
-      ->capture_default_str();
+  app.add_option("--project", context.project, "Project of short job names")->capture_default_str();
   app.add_option("-o,--output", context.format_option, "table, json, yaml or name")
       ->check(CLI::IsMember({"table", "json", "yaml", "name"}));
 }
@@ -48,9 +47,9 @@ bool TellUnknownCommand(const CLI::App& app, const std::string& word, Context& c
   for (const CLI::App* command : app.get_subcommands(nullptr)) names.push_back(command->get_name());
   if (word.empty() || std::find(names.begin(), names.end(), word) != names.end()) return false;
   const std::string nearest = spec::NearestWord(word, names);
-  context.Say(absl::StrCat("g2ll: ", word, " is no command",
-                           nearest.empty() ? "; see g2ll --help"
-                                           : absl::StrCat("; did you mean ", nearest, "?")));
+  context.Say(absl::StrCat(
+      "g2ll: ", word, " is no command",
+      nearest.empty() ? "; see g2ll --help" : absl::StrCat("; did you mean ", nearest, "?")));
   return true;
 }
 
@@ -81,6 +80,10 @@ int Run(const std::vector<std::string>& args, const Environment& env) {
     if (!is_help && TellUnknownCommand(app, FirstWord(args), context)) return kBadInput;
     app.exit(error, *env.out, *env.err);
     return is_help ? kDone : kBadInput;
+  }
+  if (const absl::Status status = context.CheckServerAddress(); !status.ok()) {
+    context.Say(absl::StrCat("g2ll: server: ", std::string(status.message())));
+    return kBadInput;
   }
   return action ? action() : kBadInput;
 }

@@ -8,6 +8,7 @@
 #include "client/cli/exit_code.h"
 #include "client/cli/json_printer.h"
 #include "client/local/local_cluster.h"
+#include "proto/common/address.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/log.h"
 #include "proto/common/spec_validation.h"
@@ -22,6 +23,13 @@ std::string LocalDir(const Environment& env) {
   const std::string state = env.Variable("XDG_STATE_HOME");
   if (!state.empty() && state.front() == '/') return state + "/g2ll/local";
   return env.Variable("HOME") + "/.local/state/g2ll/local";
+}
+
+// gRPC's words for a port where nobody listens vary with the moment.
+std::string PlainReason(const std::string& message) {
+  const bool nobody = message.find("Connection refused") != std::string::npos ||
+                      message.find("handshaker shutdown") != std::string::npos;
+  return nobody ? "nothing answers there" : message;
 }
 
 size_t NumCharacters(const std::string& text) {
@@ -70,6 +78,10 @@ std::string Context::ServerAddress() const {
   return kDefaultServer;
 }
 
+absl::Status Context::CheckServerAddress() const {
+  return net::ParseHostPort(ServerAddress()).status();
+}
+
 client::Client& Context::client() {
   if (!client_) client_ = std::make_unique<client::Client>(ServerAddress());
   return *client_;
@@ -87,9 +99,9 @@ absl::StatusOr<std::string> Context::FullName(const std::string& name) const {
   }
   for (const std::string& part : {project_name, job}) {
     if (!spec::IsValidName(part)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "JOB: given ", name, ", allowed: a name of ", spec::kNameAllowed,
-          ", or projects/PROJECT/jobs/JOB"));
+      return absl::InvalidArgumentError(absl::StrCat("JOB: given ", name, ", allowed: a name of ",
+                                                     spec::kNameAllowed,
+                                                     ", or projects/PROJECT/jobs/JOB"));
     }
   }
   return absl::StrCat("projects/", project_name, "/jobs/", job);
@@ -99,8 +111,8 @@ client::StreamControl Context::Control() {
   client::StreamControl control;
   control.stop = env.stop;
   control.on_reconnect = [this](const absl::Status& status) {
-    Say(absl::StrCat("connection to ", ServerAddress(), " lost, trying again: ",
-                     std::string(status.message())));
+    Say(absl::StrCat("connection to ", ServerAddress(),
+                     " lost, trying again: ", std::string(status.message())));
   };
   return control;
 }
@@ -139,19 +151,24 @@ void Context::Say(const std::string& line) const {
   *env.err << log::EscapeControl(line) << "\n" << std::flush;
 }
 
-int Context::Fail(const absl::Status& status) const {
+int Context::Fail(const absl::Status& status, const FieldPlace& where) const {
   const int code = ExitCodeOf(status);
   if (code == kInterrupted) return code;
   const std::vector<net::FieldViolation> violations = net::ViolationsOf(status);
   for (const net::FieldViolation& violation : violations) {
-    Say(absl::StrCat("g2ll: ", violation.field, ": ", violation.description));
+    const std::string place = where ? where(violation.field) : "g2ll";
+    Say(absl::StrCat(place, ": ", violation.field, ": ", violation.description));
   }
   if (code == kUnreachable) {
-    Say(absl::StrCat("g2ll: cannot reach the server at ", ServerAddress(), " (",
-                     std::string(status.message()),
-                     "); start one with `g2ll local up`, or name it with --server"));
+    Say(absl::StrCat("g2ll: cannot reach the server at ", ServerAddress(), ": ",
+                     PlainReason(std::string(status.message())),
+                     "; start one with `g2ll local up`, or name it with --server"));
   } else if (violations.empty()) {
-    Say(absl::StrCat("g2ll: ", std::string(status.message())));
+    // Some refusals of one field come as a sentence that begins with its path.
+    const std::string message(status.message());
+    const bool names_field = where && message.rfind("spec.", 0) == 0;
+    const std::string place = names_field ? where(message.substr(0, message.find(": "))) : "g2ll";
+    Say(absl::StrCat(place, ": ", message));
   }
   return code;
 }

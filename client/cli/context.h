@@ -52,6 +52,8 @@ class Context {
   // Where the server is: the option, G2LL_SERVER, a running `g2ll local` in its
   // default folder, 127.0.0.1:7460.
   std::string ServerAddress() const;
+  // Error: InvalidArgument, the address has no form that can be called.
+  absl::Status CheckServerAddress() const;
   client::Client& client();
 
   // `projects/P/jobs/J` of a short name, `job/J` or a full name.
@@ -72,8 +74,10 @@ class Context {
   // Writes one line of talk; control characters are escaped.
   void Say(const std::string& line) const;
   // Writes an error as `g2ll: ...`, its bad fields one a line, and what to do.
+  // `where` names the place of a bad field, for example a file and its line.
   // Returns its exit code.
-  int Fail(const absl::Status& status) const;
+  using FieldPlace = std::function<std::string(const std::string& field)>;
+  int Fail(const absl::Status& status, const FieldPlace& where = nullptr) const;
 
  private:
   std::unique_ptr<client::Client> client_;

@@ -19,10 +19,10 @@ struct Environment {
   std::ostream* err = nullptr;  // talk
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  int width = 80;           // of the terminal, in characters
-  bool unicode = false;     // the terminal shows UTF-8
+  int width = 80;                                // of the terminal, in characters
+  bool unicode = false;                          // the terminal shows UTF-8
   std::map<std::string, std::string> variables;  // of the process
-  std::string program_dir;  // folder of this program, where its sisters are
+  std::string program_dir;                       // folder of this program, where its sisters are
   std::string version;
   std::stop_token stop;  // asked to stop by Ctrl-C
   // Replaces the process by a program; returns only if that fails.

@@ -13,21 +13,29 @@ int ExitCodeOf(const absl::Status& status) {
   if (reason == "SOURCE_NOT_FOUND") return kNotFound;
   if (reason == "LOCAL_WRITE_FAILED") return kFailed;
   switch (status.code()) {
-    case absl::StatusCode::kOk: return kDone;
-    case absl::StatusCode::kCancelled: return kInterrupted;
+    case absl::StatusCode::kOk:
+      return kDone;
+    case absl::StatusCode::kCancelled:
+      return kInterrupted;
     case absl::StatusCode::kInvalidArgument:
-    case absl::StatusCode::kOutOfRange: return kBadInput;
-    case absl::StatusCode::kUnavailable: return kUnreachable;
-    case absl::StatusCode::kNotFound: return kNotFound;
+    case absl::StatusCode::kOutOfRange:
+      return kBadInput;
+    case absl::StatusCode::kUnavailable:
+      return kUnreachable;
+    case absl::StatusCode::kNotFound:
+      return kNotFound;
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kPermissionDenied:
     case absl::StatusCode::kUnauthenticated:
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kAborted:
-    case absl::StatusCode::kUnimplemented: return kRefused;
-    case absl::StatusCode::kDeadlineExceeded: return kTimedOut;
-    default: return kFailed;
+    case absl::StatusCode::kUnimplemented:
+      return kRefused;
+    case absl::StatusCode::kDeadlineExceeded:
+      return kTimedOut;
+    default:
+      return kFailed;
   }
 }
 

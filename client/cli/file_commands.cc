@@ -140,8 +140,9 @@ void AddFileCommands(CLI::App& app, Context& context, Action& action) {
   exported->add_option("checkpoint", options->checkpoint, "Id of the checkpoint, or job/NAME")
       ->required();
   exported->add_option("--to", options->to, "Folder to write into")->required();
-  exported->add_option("--what", options->what,
-                       "encoder or segmenter; the segmenter where there is one")
+  exported
+      ->add_option("--what", options->what,
+                   "encoder or segmenter; the segmenter where there is one")
       ->check(CLI::IsMember({"encoder", "segmenter"}));
   exported->callback([&context, &action, options] {
     action = [&context, options] { return Export(context, *options); };

@@ -96,8 +96,9 @@ int FollowJob(Context& context, const std::string& full_name, std::ostream& to, 
     request.set_job(full_name);
     request.set_follow(true);
     // A fault of this stream is one of the other too, which reports it.
-    client.StreamMetrics(request, [&](const v1::MetricPoint& point) { view.OnMetric(point); },
-                         nullptr, quiet)
+    client
+        .StreamMetrics(
+            request, [&](const v1::MetricPoint& point) { view.OnMetric(point); }, nullptr, quiet)
         .status()
         .IgnoreError();
   });

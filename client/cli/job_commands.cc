@@ -56,14 +56,18 @@ std::vector<std::string> JobHeader() {
 
 std::vector<std::string> JobRow(const v1::Job& job) {
   const v1::Progress& progress = job.progress();
-  const std::string step = progress.total_steps() > 0
-                               ? absl::StrCat(progress.step(), "/", progress.total_steps())
-                               : "-";
+  const std::string step =
+      progress.total_steps() > 0 ? absl::StrCat(progress.step(), "/", progress.total_steps()) : "-";
   const std::string ranks =
       job.attempts_size() > 0 ? absl::StrCat(job.attempts().rbegin()->world_size()) : "-";
   const absl::Duration age = absl::Now() - absl::FromUnixSeconds(job.create_time().seconds());
-  return {ShortName(job.name()), job.kind(), v1::Job::State_Name(job.state()), step, ranks,
-          ShortDuration(age), job.state_reason().code()};
+  return {ShortName(job.name()),
+          job.kind(),
+          v1::Job::State_Name(job.state()),
+          step,
+          ranks,
+          ShortDuration(age),
+          job.state_reason().code()};
 }
 
 int List(Context& context, const ListOptions& options) {
@@ -95,7 +99,9 @@ int List(Context& context, const ListOptions& options) {
         case Format::kYaml:
           options.watch ? context.PrintJson(JobJson(job), true) : array.push_back(JobJson(job));
           break;
-        case Format::kName: context.Print(job.name()); break;
+        case Format::kName:
+          context.Print(job.name());
+          break;
         case Format::kTable:
           if (options.watch) {
             context.PrintRow(JobRow(job), {24, 12, 10, 12, 5, 8, 0});
@@ -108,7 +114,8 @@ int List(Context& context, const ListOptions& options) {
     if (!options.watch && context.format() == Format::kTable) {
       jobs->empty() ? context.Say("no jobs") : context.PrintTable(table);
     }
-    if (!options.watch && (context.format() == Format::kJson || context.format() == Format::kYaml)) {
+    if (!options.watch &&
+        (context.format() == Format::kJson || context.format() == Format::kYaml)) {
       context.PrintJson(array, false);
     }
   } while (options.watch && !client::SleepUnlessStopped(kListInterval, context.env.stop));
@@ -122,8 +129,12 @@ int Get(Context& context, const std::string& name) {
   if (!job.ok()) return context.Fail(job.status());
   switch (context.format()) {
     case Format::kJson:
-    case Format::kYaml: context.PrintJson(JobJson(*job), false); break;
-    case Format::kName: context.Print(job->name()); break;
+    case Format::kYaml:
+      context.PrintJson(JobJson(*job), false);
+      break;
+    case Format::kName:
+      context.Print(job->name());
+      break;
     case Format::kTable: {
       Table table(JobHeader());
       table.Add(JobRow(*job));
@@ -133,9 +144,14 @@ int Get(Context& context, const std::string& name) {
   return kDone;
 }
 
+void PrintHeading(Context& context, const std::string& text) {
+  context.Print("");
+  context.Print(text);
+}
+
 void DescribeAttempts(Context& context, const v1::Job& job) {
   if (job.attempts_size() == 0) return;
-  context.Print("\nAttempts:");
+  PrintHeading(context, "Attempts:");
   Table table({"NUMBER", "STATE", "OUTCOME", "RANKS", "WORKERS", "START", "END", "FAILURE"});
   for (const v1::Attempt& attempt : job.attempts()) {
     const bool has_outcome = attempt.outcome() != v1::Attempt::OUTCOME_UNSPECIFIED;
@@ -159,7 +175,8 @@ void DescribeText(Context& context, const v1::Job& job,
   head.Add({"Kind:", job.kind()});
   head.Add({"State:", v1::Job::State_Name(job.state())});
   if (!job.state_reason().code().empty()) {
-    head.Add({"Reason:", absl::StrCat(job.state_reason().code(), ": ", job.state_reason().message())});
+    head.Add(
+        {"Reason:", absl::StrCat(job.state_reason().code(), ": ", job.state_reason().message())});
   }
   head.Add({"Created:", TimeText(job.create_time(), job.has_create_time())});
   head.Add({"Started:", TimeText(job.start_time(), job.has_start_time())});
@@ -172,12 +189,13 @@ void DescribeText(Context& context, const v1::Job& job,
                                     job.best_metric().step())});
   }
   context.PrintTable(head);
-  for (const auto& [name, value] : std::map<std::string, double>(job.metrics().begin(), job.metrics().end())) {
+  for (const auto& [name, value] :
+       std::map<std::string, double>(job.metrics().begin(), job.metrics().end())) {
     context.Print(absl::StrCat("  ", name, " ", spec::NumberText(value)));
   }
   DescribeAttempts(context, job);
   if (!checkpoints.empty()) {
-    context.Print("\nCheckpoints:");
+    PrintHeading(context, "Checkpoints:");
     Table table({"ID", "STEP", "STATE", "BEST"});
     for (const v1::Checkpoint& checkpoint : checkpoints) {
       table.Add({checkpoint.id(), absl::StrCat(checkpoint.step()),
@@ -186,15 +204,15 @@ void DescribeText(Context& context, const v1::Job& job,
     context.PrintTable(table);
   }
   if (job.events_size() > 0) {
-    context.Print("\nEvents:");
+    PrintHeading(context, "Events:");
     Table table({"TIME", "ACTOR", "TYPE", "MESSAGE"});
     for (const v1::JobEvent& event : job.events()) {
-      table.Add({TimeText(event.time(), event.has_time()), event.actor(), event.type(),
-                 event.message()});
+      table.Add(
+          {TimeText(event.time(), event.has_time()), event.actor(), event.type(), event.message()});
     }
     context.PrintTable(table);
   }
-  context.Print("\nSpec:");
+  PrintHeading(context, "Spec:");
   *context.env.out << spec::FormatJobFile(ShortName(job.name()), ProjectOf(job.name()),
                                           {job.labels().begin(), job.labels().end()}, job.spec())
                    << std::flush;
@@ -208,8 +226,12 @@ int Describe(Context& context, const std::string& name) {
   const auto checkpoints = context.client().ListCheckpoints(*full);
   if (!checkpoints.ok()) return context.Fail(checkpoints.status());
   switch (context.format()) {
-    case Format::kName: context.Print(job->name()); break;
-    case Format::kTable: DescribeText(context, *job, *checkpoints); break;
+    case Format::kName:
+      context.Print(job->name());
+      break;
+    case Format::kTable:
+      DescribeText(context, *job, *checkpoints);
+      break;
     case Format::kJson:
     case Format::kYaml: {
       ordered_json json = JobJson(*job);
@@ -244,8 +266,8 @@ int Why(Context& context, const std::string& name) {
                              job->state_reason().message()));
   if (has_failure) {
     const v1::Failure& failure = last->failure();
-    std::string line = absl::StrCat("attempt ", last->number(), ": ",
-                                    v1::Failure::Class_Name(failure.class_()));
+    std::string line =
+        absl::StrCat("attempt ", last->number(), ": ", v1::Failure::Class_Name(failure.class_()));
     if (failure.rank() >= 0) absl::StrAppend(&line, ", rank ", failure.rank());
     if (!failure.worker().empty()) absl::StrAppend(&line, " on ", failure.worker());
     if (failure.signal() != 0) absl::StrAppend(&line, ", signal ", failure.signal());
@@ -335,8 +357,8 @@ int WaitForJob(Context& context, const std::string& full_name, std::optional<v1:
       control);
   const std::string name = ShortName(full_name);
   if (absl::IsDeadlineExceeded(status)) {
-    context.Say(absl::StrCat("g2ll: ", name, " is ", v1::Job::State_Name(last.state()),
-                             "; time ran out"));
+    context.Say(
+        absl::StrCat("g2ll: ", name, " is ", v1::Job::State_Name(last.state()), "; time ran out"));
     return kTimedOut;
   }
   if (absl::IsCancelled(status)) {
@@ -360,10 +382,12 @@ void AddJobCommands(CLI::App& app, Context& context, Action& action) {
   });
 
   CLI::App* command = nullptr;
-  const auto add = [&](const char* name, const char* help, int (*run)(Context&, const std::string&)) {
+  const auto add = [&](const char* name, const char* help,
+                       int (*run)(Context&, const std::string&)) {
     const auto job = AddJobCommand(app, name, help, &command);
-    command->callback(
-        [&context, &action, job, run] { action = [&context, job, run] { return run(context, *job); }; });
+    command->callback([&context, &action, job, run] {
+      action = [&context, job, run] { return run(context, *job); };
+    });
   };
   add("get", "Show one job", Get);
   add("describe", "Show a job with its attempts, checkpoints, events and spec", Describe);

@@ -66,23 +66,23 @@ absl::StatusOr<std::string> ReadJobFile(const std::string& path, std::istream& i
     if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
     text = ReadBounded(file);
   }
-  if (text.size() > spec::kMaxJobFileBytes) return TooLarge(path, "more bytes");
+  if (text.size() > spec::kMaxJobFileBytes)
+    return TooLarge(path == "-" ? "standard input" : path, "more bytes");
   return text;
 }
 
 absl::StatusOr<spec::Override> ParseOverride(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--set: given ", text, ", allowed: a path and a value, for example "
-                     "spec.train.epochs=3"));
+    return absl::InvalidArgumentError(absl::StrCat("--set: given ", text,
+                                                   ", allowed: a path and a value, for example "
+                                                   "spec.train.epochs=3"));
   }
   return spec::Override{text.substr(0, equals), text.substr(equals + 1)};
 }
 
 LoadedJobs LoadJobs(const std::string& file_name, const std::string& text,
-                    const std::vector<spec::Override>& overrides,
-                    const std::string& current_dir) {
+                    const std::vector<spec::Override>& overrides, const std::string& current_dir) {
   LoadedJobs loaded;
   spec::JobFile file = spec::ParseJobFile(text, overrides);
   for (const spec::Fault& fault : file.faults) loaded.faults.push_back(fault.ToString(file_name));

@@ -36,11 +36,11 @@ std::string TimeText(const google::protobuf::Timestamp& time) {
 }
 
 std::string DurationText(const google::protobuf::Duration& duration) {
-  std::string text = absl::StrFormat(
-      "%s%d.%09d", duration.seconds() < 0 || duration.nanos() < 0 ? "-" : "",
-      duration.seconds() < 0 ? 0 - static_cast<uint64_t>(duration.seconds())
-                             : static_cast<uint64_t>(duration.seconds()),
-      std::abs(static_cast<int64_t>(duration.nanos())));
+  std::string text =
+      absl::StrFormat("%s%d.%09d", duration.seconds() < 0 || duration.nanos() < 0 ? "-" : "",
+                      duration.seconds() < 0 ? 0 - static_cast<uint64_t>(duration.seconds())
+                                             : static_cast<uint64_t>(duration.seconds()),
+                      std::abs(static_cast<int64_t>(duration.nanos())));
   text.erase(text.find_last_not_of('0') + 1);
   if (text.back() == '.') text.pop_back();
   return text + "s";
@@ -153,8 +153,9 @@ void AppendYaml(const ordered_json& json, int indent, std::string* out) {
   };
   const auto scalar = [](const ordered_json& value) {
     if (value.is_string()) return spec::YamlString(value.get<std::string>());
-    return value.is_array() ? std::string("[]")
-                            : value.is_object() ? std::string("{}") : value.dump();
+    return value.is_array()    ? std::string("[]")
+           : value.is_object() ? std::string("{}")
+                               : value.dump();
   };
   if (json.is_object()) {
     for (const auto& [key, value] : json.items()) {

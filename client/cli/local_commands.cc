@@ -110,7 +110,9 @@ int Up(Context& context, const LocalOptions& options) {
     const std::string message(state.status().message());
     for (size_t begin = 0; begin <= message.size();) {
       const size_t end = std::min(message.find('\n', begin), message.size());
-      context.Say((begin == 0 ? "g2ll: " : "  ") + message.substr(begin, end - begin));
+      if (end > begin) {
+        context.Say((begin == 0 ? "g2ll: " : "  ") + message.substr(begin, end - begin));
+      }
       begin = end + 1;
     }
     const int code = ExitCodeOf(state.status());
@@ -153,8 +155,9 @@ void AddLocalCommands(CLI::App& app, Context& context, Action& action) {
   const auto add = [&](const char* name, const char* help,
                        int (*run)(Context&, const LocalOptions&)) {
     CLI::App* command = local_app->add_subcommand(name, help);
-    command->add_option("--dir", options->dir,
-                        "Folder of its state; default: ${XDG_STATE_HOME:-~/.local/state}/g2ll/local");
+    command->add_option(
+        "--dir", options->dir,
+        "Folder of its state; default: ${XDG_STATE_HOME:-~/.local/state}/g2ll/local");
     command->callback([&context, &action, options, run] {
       action = [&context, options, run] { return run(context, *options); };
     });

@@ -37,8 +37,8 @@ bool ShowsUnicode(const Environment& env) {
 
 int TerminalWidth() {
   winsize size{};
-  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ||
-                     ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
+  const bool known =
+      ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0;
   return known && size.ws_col > 0 ? size.ws_col : 80;
 }
 
@@ -84,8 +84,6 @@ int Exec(const std::vector<std::string>& argv) {
 }  // namespace
 
 int Main(int argc, char** argv, const std::string& version) {
-  // A closed pipe ends a write with an error, not the process without a word.
-  signal(SIGPIPE, SIG_IGN);
   const InterruptWatcher interrupts;
   std::error_code error;
   Environment env;

@@ -31,8 +31,9 @@ bool IsMeasurement(const std::string& name) {
 
 // Characters, not bytes: every byte but those that continue a character.
 size_t NumCharacters(const std::string& text) {
-  return static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
 }
 
 }  // namespace
@@ -105,8 +106,8 @@ std::vector<std::string> ProgressModel::OnJob(const v1::Job& job, absl::Time now
     shown_state_ = job.state();
     shown_reason_ = reason;
     const std::string message = log::EscapeControl(job.state_reason().message());
-    lines.push_back(absl::StrCat(name_, ": ", StateName(job.state()),
-                                 message.empty() ? "" : ": ", message));
+    lines.push_back(
+        absl::StrCat(name_, ": ", StateName(job.state()), message.empty() ? "" : ": ", message));
   }
   const v1::Progress& progress = job.progress();
   if (job.state() != v1::Job::RUNNING || progress.step() == shown_step_ || progress.step() == 0) {
@@ -119,8 +120,7 @@ std::vector<std::string> ProgressModel::OnJob(const v1::Job& job, absl::Time now
     shown_step_ = progress.step();
     shown_time_ = now;
     const std::string loss = LossText();
-    lines.push_back(
-        absl::StrCat(name_, ": ", ProgressText(), loss.empty() ? "" : "  ", loss));
+    lines.push_back(absl::StrCat(name_, ": ", ProgressText(), loss.empty() ? "" : "  ", loss));
   }
   return lines;
 }
@@ -137,8 +137,8 @@ std::vector<std::string> ProgressModel::OnMetric(const v1::MetricPoint& point, a
                          " after a recovery")};
   }
   if (!IsMeasurement(point.name())) return {};
-  return {absl::StrCat(name_, ": ", name, " ", ValueText(point.value()), " at step ",
-                       point.step())};
+  return {
+      absl::StrCat(name_, ": ", name, " ", ValueText(point.value()), " at step ", point.step())};
 }
 
 void ProgressModel::TakeLoss(const std::string& name, const v1::MetricPoint& point) {
@@ -166,7 +166,8 @@ std::string ProgressModel::ProgressText() const {
                     absl::StrFormat(" %3.0f %%", 100.0 * static_cast<double>(progress.step()) /
                                                      static_cast<double>(progress.total_steps())));
   }
-  if (progress.epoch() > 0) absl::StrAppend(&text, absl::StrFormat("  epoch %.1f", progress.epoch()));
+  if (progress.epoch() > 0)
+    absl::StrAppend(&text, absl::StrFormat("  epoch %.1f", progress.epoch()));
   if (progress.images_per_second() > 0) {
     absl::StrAppend(&text, absl::StrFormat("  %.1f images/s", progress.images_per_second()));
   }
@@ -217,10 +218,10 @@ std::vector<std::string> ProgressModel::Block(int width, bool unicode) const {
   }
   const v1::Progress& progress = job_.progress();
   if (progress.step() > 0 || progress.total_steps() > 0) {
-    const double ratio = progress.total_steps() > 0
-                             ? static_cast<double>(progress.step()) /
-                                   static_cast<double>(progress.total_steps())
-                             : 0;
+    const double ratio =
+        progress.total_steps() > 0
+            ? static_cast<double>(progress.step()) / static_cast<double>(progress.total_steps())
+            : 0;
     lines.push_back(absl::StrCat("[", ProgressBar(ratio, 24), "]  ", ProgressText()));
   }
   if (const std::string loss = LossText(); !loss.empty()) {
@@ -235,9 +236,9 @@ std::vector<std::string> ProgressModel::Block(int width, bool unicode) const {
 std::string ProgressModel::Summary() const {
   std::string text = absl::StrCat(name_, ": ", StateName(job_.state()));
   if (job_.has_start_time() && job_.has_end_time()) {
-    absl::StrAppend(&text, " after ",
-                    ShortDuration(absl::Seconds(job_.end_time().seconds() -
-                                                job_.start_time().seconds())));
+    absl::StrAppend(
+        &text, " after ",
+        ShortDuration(absl::Seconds(job_.end_time().seconds() - job_.start_time().seconds())));
   }
   if (job_.state() == v1::Job::FAILED) {
     absl::StrAppend(&text, ": ", log::EscapeControl(job_.state_reason().message()));

@@ -42,11 +42,11 @@ void PrintPoint(Context& context, const v1::MetricPoint& point) {
     context.PrintJson(ToJson(point), /*one_line=*/true);
     return;
   }
-  context.PrintRow({absl::StrCat(point.seq()), absl::StrCat(point.attempt()),
-                    absl::StrCat(point.step()), absl::StrFormat("%.2f", point.epoch()),
-                    point.name(), spec::NumberText(point.value()),
-                    point.superseded() ? "superseded" : ""},
-                   {7, 3, 7, 8, 20, 20, 0});
+  context.PrintRow(
+      {absl::StrCat(point.seq()), absl::StrCat(point.attempt()), absl::StrCat(point.step()),
+       absl::StrFormat("%.2f", point.epoch()), point.name(), spec::NumberText(point.value()),
+       point.superseded() ? "superseded" : ""},
+      {7, 3, 7, 8, 20, 20, 0});
 }
 
 void PrintLine(Context& context, const v1::LogLine& line) {
@@ -66,7 +66,8 @@ int FinishStream(Context& context, const std::string& name, const absl::StatusOr
     return kDone;
   }
   if (absl::IsCancelled(end.status())) {
-    if (follow) context.Say(absl::StrCat("detached; the job goes on. Cancel it: g2ll cancel ", name));
+    if (follow)
+      context.Say(absl::StrCat("detached; the job goes on. Cancel it: g2ll cancel ", name));
     return kInterrupted;
   }
   return context.Fail(end.status());
@@ -74,8 +75,8 @@ int FinishStream(Context& context, const std::string& name, const absl::StatusOr
 
 std::function<void(const v1::Gap&)> TellGap(Context& context) {
   return [&context](const v1::Gap& gap) {
-    context.Say(absl::StrCat("numbers ", gap.first_seq(), " to ", gap.last_seq(),
-                             " are no longer kept"));
+    context.Say(
+        absl::StrCat("numbers ", gap.first_seq(), " to ", gap.last_seq(), " are no longer kept"));
   };
 }
 
@@ -105,8 +106,8 @@ int Logs(Context& context, const LogsOptions& options) {
   request.set_tail(options.tail);
   if (options.has_rank) request.set_rank(options.rank);
   const auto end = context.client().StreamLogs(
-      request, [&context](const v1::LogLine& line) { PrintLine(context, line); },
-      TellGap(context), context.Control());
+      request, [&context](const v1::LogLine& line) { PrintLine(context, line); }, TellGap(context),
+      context.Control());
   return FinishStream(context, ShortName(*full), end, options.follow);
 }
 
@@ -163,8 +164,9 @@ void AddStreamCommands(CLI::App& app, Context& context, Action& action) {
   logs->add_option("job", logs_options->job, "Name of the job")->required();
   logs->add_flag("-f,--follow", logs_options->follow, "Go on until the job has ended");
   CLI::Option* rank = logs->add_option("--rank", logs_options->rank, "Only this rank");
-  CLI::Option* tail = logs->add_option("--tail", logs_options->tail, "Only so many lines of the end")
-                          ->check(CLI::PositiveNumber);
+  CLI::Option* tail =
+      logs->add_option("--tail", logs_options->tail, "Only so many lines of the end")
+          ->check(CLI::PositiveNumber);
   logs->add_option("--from-seq", logs_options->from_seq, "First number; 0 is all")
       ->check(CLI::NonNegativeNumber)
       ->excludes(tail);

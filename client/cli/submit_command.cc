@@ -45,6 +45,7 @@ v1::CreateJobRequest MakeRequest(const spec::JobDocument& job, const SubmitOptio
 
 // Asks the server whether it would take the jobs, before any is stored. A job that
 // starts from an earlier one of the file cannot be found yet; that is no fault.
+// With an error `checked` holds the jobs before the bad one.
 absl::Status CheckAll(client::Client& client, const std::vector<v1::CreateJobRequest>& requests,
                       std::vector<v1::Job>* checked) {
   std::set<std::string> in_file;
@@ -74,7 +75,9 @@ absl::Status CheckAll(client::Client& client, const std::vector<v1::CreateJobReq
 void PrintSubmitted(Context& context, const v1::Job& job, const SubmitOptions& options) {
   const std::string name = ShortName(job.name());
   switch (context.FormatOr(options.dry_run ? Format::kYaml : Format::kTable)) {
-    case Format::kJson: context.PrintJson(JobJson(job), /*one_line=*/true); return;
+    case Format::kJson:
+      context.PrintJson(JobJson(job), /*one_line=*/true);
+      return;
     case Format::kYaml:
       *context.env.out << "---\n"
                        << spec::FormatJobFile(name, ProjectOf(job.name()),
@@ -83,7 +86,9 @@ void PrintSubmitted(Context& context, const v1::Job& job, const SubmitOptions& o
                        << std::flush;
       return;
     case Format::kTable:
-    case Format::kName: context.Print(job.name()); break;
+    case Format::kName:
+      context.Print(job.name());
+      break;
   }
   if (options.dry_run || options.follow || context.format() == Format::kName) return;
   context.Say(absl::StrCat("  watch it:   g2ll watch ", name));
@@ -123,11 +128,16 @@ int Submit(Context& context, const SubmitOptions& options) {
   }
   const std::string file_name = options.file == "-" ? "standard input" : options.file;
   std::error_code ignored;
-  const LoadedJobs loaded = LoadJobs(file_name, *text, overrides,
-                                     std::filesystem::current_path(ignored).string());
+  const LoadedJobs loaded =
+      LoadJobs(file_name, *text, overrides, std::filesystem::current_path(ignored).string());
   for (const std::string& fault : loaded.faults) context.Say(fault);
   if (!loaded.faults.empty()) return kBadInput;
 
+  const auto fail = [&](const absl::Status& status, const spec::JobDocument& job) {
+    return context.Fail(status, [&](const std::string& field) {
+      return absl::StrCat(file_name, ":", job.LineOf(field));
+    });
+  };
   std::vector<v1::CreateJobRequest> requests;
   for (size_t i = 0; i < loaded.jobs.size(); ++i) {
     requests.push_back(MakeRequest(loaded.jobs[i], options, i));
@@ -136,7 +146,7 @@ int Submit(Context& context, const SubmitOptions& options) {
   // One job is stored or not by its own request; several must all be good first.
   if (options.dry_run || requests.size() > 1) {
     const absl::Status status = CheckAll(context.client(), requests, &jobs);
-    if (!status.ok()) return context.Fail(status);
+    if (!status.ok()) return fail(status, loaded.jobs[jobs.size()]);
     if (options.dry_run) {
       for (const v1::Job& job : jobs) PrintSubmitted(context, job, options);
       return kDone;
@@ -145,7 +155,7 @@ int Submit(Context& context, const SubmitOptions& options) {
   }
   for (const v1::CreateJobRequest& request : requests) {
     absl::StatusOr<v1::Job> job = context.client().CreateJob(request);
-    if (!job.ok()) return context.Fail(job.status());
+    if (!job.ok()) return fail(job.status(), loaded.jobs[jobs.size()]);
     PrintSubmitted(context, *job, options);
     jobs.push_back(*std::move(job));
   }
@@ -157,8 +167,9 @@ int Submit(Context& context, const SubmitOptions& options) {
 void AddSubmitCommand(CLI::App& app, Context& context, Action& action) {
   CLI::App* command = app.add_subcommand("submit", "Submit the jobs of a file");
   const auto options = std::make_shared<SubmitOptions>();
-  command->footer("Examples:\n  g2ll submit -f job.yaml --follow\n"
-                  "  g2ll submit -f job.yaml --set spec.train.epochs=3 --dry-run");
+  command->footer(
+      "Examples:\n  g2ll submit -f job.yaml --follow\n"
+      "  g2ll submit -f job.yaml --set spec.train.epochs=3 --dry-run");
   command->add_option("-f,--file", options->file, "Job file; - is standard input")->required();
   command
       ->add_option("--set", options->overrides,
@@ -171,8 +182,9 @@ void AddSubmitCommand(CLI::App& app, Context& context, Action& action) {
   CLI::Option* follow =
       command->add_flag("--follow", options->follow, "Show the job until it has ended");
   command->add_flag("--wait", options->wait, "Wait until the job has ended")->excludes(follow);
-  command->callback(
-      [&context, &action, options] { action = [&context, options] { return Submit(context, *options); }; });
+  command->callback([&context, &action, options] {
+    action = [&context, options] { return Submit(context, *options); };
+  });
 }
 
 }  // namespace g2ll::cli

@@ -71,7 +71,8 @@ absl::Status WriteFile(const std::string& path, const std::string& content) {
   std::ofstream(temporary, std::ios::binary | std::ios::trunc) << content;
   std::error_code error;
   fs::rename(temporary, path, error);
-  if (error) return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", error.message()));
+  if (error)
+    return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", error.message()));
   return absl::OkStatus();
 }
 
@@ -139,9 +140,8 @@ class Starter {
       if (json.is_object()) return json;
       if (options_.stop.stop_requested()) return absl::CancelledError("stopped");
       if (!IsRunning(*process)) {
-        return absl::UnavailableError(
-            absl::StrCat(program, " ended while it started; ", log, " ends with:\n",
-                         LastLines(log, 3)));
+        return absl::UnavailableError(absl::StrCat(program, " ended while it started; ", log,
+                                                   " ends with:\n", LastLines(log, 3)));
       }
       absl::SleepFor(kPoll);
     }
@@ -180,13 +180,13 @@ absl::Status StartWorker(const UpOptions& options, int index, Starter& starter,
   const int cpus = std::max(1, UsableCores() / static_cast<int>(state.workers.size()));
   G2LL_ASSIGN_OR_RETURN(
       const ordered_json json,
-      starter.Start(absl::StrCat("worker-", index),
-                    {"g2ll-worker", "--coordinator", state.address, "--name", worker.name,
-                     "--slots", absl::StrCat(options.slots), "--cpus", absl::StrCat(cpus),
-                     "--http-listen", http, "--work-dir",
-                     absl::StrCat(options.dir, "/worker-", index), "--storage-root",
-                     options.dir + "/storage", "--data-root", "/"},
-                    &worker.process));
+      starter.Start(
+          absl::StrCat("worker-", index),
+          {"g2ll-worker", "--coordinator", state.address, "--name", worker.name, "--slots",
+           absl::StrCat(options.slots), "--cpus", absl::StrCat(cpus), "--http-listen", http,
+           "--work-dir", absl::StrCat(options.dir, "/worker-", index), "--storage-root",
+           options.dir + "/storage", "--data-root", "/"},
+          &worker.process));
   worker.http_address = json.value("httpAddress", "");
   return Save(state);
 }
@@ -210,8 +210,8 @@ absl::Status WaitUntilReady(const ClusterState& state, const ListReadyWorkers& l
     }
     for (const WorkerProcess& worker : state.workers) {
       if (!IsRunning(worker.process)) {
-        return absl::UnavailableError(absl::StrCat("worker ", worker.name, " ended; see ",
-                                                   state.dir, "/logs"));
+        return absl::UnavailableError(
+            absl::StrCat("worker ", worker.name, " ended; see ", state.dir, "/logs"));
       }
     }
     absl::SleepFor(kPoll);
@@ -241,8 +241,7 @@ absl::Status MakeFolders(const std::string& dir) {
   for (const char* name : {"", "/logs", "/data", "/storage"}) {
     fs::create_directories(dir + name, error);
     if (error) {
-      return absl::UnavailableError(
-          absl::StrCat("cannot make ", dir, name, ": ", error.message()));
+      return absl::UnavailableError(absl::StrCat("cannot make ", dir, name, ": ", error.message()));
     }
   }
   fs::permissions(dir, fs::perms::owner_all, error);
@@ -266,8 +265,8 @@ absl::StatusOr<ClusterState> Up(const UpOptions& options, const ListReadyWorkers
   G2LL_RETURN_IF_ERROR(MakeFolders(options.dir));
   G2LL_ASSIGN_OR_RETURN(const DirLock lock, DirLock::Take(options.dir));
   G2LL_ASSIGN_OR_RETURN(ClusterState state, Load(options.dir));
-  if (!options.listen.empty() && IsRunning(state.coordinator) &&
-      options.listen != state.address && options.listen != kAnyPort) {
+  if (!options.listen.empty() && IsRunning(state.coordinator) && options.listen != state.address &&
+      options.listen != kAnyPort) {
     return absl::InvalidArgumentError(absl::StrCat("a coordinator of ", options.dir,
                                                    " already listens on ", state.address,
                                                    "; `g2ll local down` first"));

@@ -20,12 +20,12 @@ namespace g2ll::local {
 
 // What `up` is asked for.
 struct UpOptions {
-  std::string dir;              // absolute
-  std::string program_dir;      // where g2ll-coordinator and g2ll-worker are
-  int num_workers = 2;          // at least 1
-  int slots = 1;                // ranks per worker, at least 1
-  std::string listen;           // host:port; empty: that of the last `up`, else 127.0.0.1:0
-  std::stop_token stop;         // asks a call that waits to give up
+  std::string dir;          // absolute
+  std::string program_dir;  // where g2ll-coordinator and g2ll-worker are
+  int num_workers = 2;      // at least 1
+  int slots = 1;            // ranks per worker, at least 1
+  std::string listen;       // host:port; empty: that of the last `up`, else 127.0.0.1:0
+  std::stop_token stop;     // asks a call that waits to give up
 };
 
 // One worker's process.
@@ -38,7 +38,7 @@ struct WorkerProcess {
 // What is known about a folder's programs. A process that has died has pid 0.
 struct ClusterState {
   std::string dir;
-  std::string address;       // the coordinator's gRPC address; empty: never started
+  std::string address;  // the coordinator's gRPC address; empty: never started
   std::string http_address;
   ProcessId coordinator;
   std::vector<WorkerProcess> workers;

@@ -27,10 +27,14 @@ bool Consume(std::string_view prefix, std::string_view* text) {
 
 std::string_view KindName(const v1::JobSpec& spec) {
   switch (spec.kind_case()) {
-    case v1::JobSpec::kPretrain: return "PretrainJob";
-    case v1::JobSpec::kFinetune: return "FinetuneJob";
-    case v1::JobSpec::kEvaluate: return "EvaluateJob";
-    case v1::JobSpec::KIND_NOT_SET: return "";
+    case v1::JobSpec::kPretrain:
+      return "PretrainJob";
+    case v1::JobSpec::kFinetune:
+      return "FinetuneJob";
+    case v1::JobSpec::kEvaluate:
+      return "EvaluateJob";
+    case v1::JobSpec::KIND_NOT_SET:
+      return "";
   }
   return "";
 }
@@ -50,20 +54,28 @@ bool SetKind(std::string_view kind, v1::JobSpec* spec) {
 
 const google::protobuf::Message* KindMessage(const v1::JobSpec& spec) {
   switch (spec.kind_case()) {
-    case v1::JobSpec::kPretrain: return &spec.pretrain();
-    case v1::JobSpec::kFinetune: return &spec.finetune();
-    case v1::JobSpec::kEvaluate: return &spec.evaluate();
-    case v1::JobSpec::KIND_NOT_SET: return nullptr;
+    case v1::JobSpec::kPretrain:
+      return &spec.pretrain();
+    case v1::JobSpec::kFinetune:
+      return &spec.finetune();
+    case v1::JobSpec::kEvaluate:
+      return &spec.evaluate();
+    case v1::JobSpec::KIND_NOT_SET:
+      return nullptr;
   }
   return nullptr;
 }
 
 google::protobuf::Message* MutableKindMessage(v1::JobSpec* spec) {
   switch (spec->kind_case()) {
-    case v1::JobSpec::kPretrain: return spec->mutable_pretrain();
-    case v1::JobSpec::kFinetune: return spec->mutable_finetune();
-    case v1::JobSpec::kEvaluate: return spec->mutable_evaluate();
-    case v1::JobSpec::KIND_NOT_SET: return nullptr;
+    case v1::JobSpec::kPretrain:
+      return spec->mutable_pretrain();
+    case v1::JobSpec::kFinetune:
+      return spec->mutable_finetune();
+    case v1::JobSpec::kEvaluate:
+      return spec->mutable_evaluate();
+    case v1::JobSpec::KIND_NOT_SET:
+      return nullptr;
   }
   return nullptr;
 }
@@ -91,10 +103,14 @@ std::vector<std::string> DependsOn(const v1::JobSpec& spec) {
     return std::vector<std::string>(names.begin(), names.end());
   };
   switch (spec.kind_case()) {
-    case v1::JobSpec::kPretrain: return copy(spec.pretrain().depends_on());
-    case v1::JobSpec::kFinetune: return copy(spec.finetune().depends_on());
-    case v1::JobSpec::kEvaluate: return copy(spec.evaluate().depends_on());
-    case v1::JobSpec::KIND_NOT_SET: return {};
+    case v1::JobSpec::kPretrain:
+      return copy(spec.pretrain().depends_on());
+    case v1::JobSpec::kFinetune:
+      return copy(spec.finetune().depends_on());
+    case v1::JobSpec::kEvaluate:
+      return copy(spec.evaluate().depends_on());
+    case v1::JobSpec::KIND_NOT_SET:
+      return {};
   }
   return {};
 }

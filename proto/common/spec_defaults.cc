@@ -13,17 +13,23 @@ uint32_t ScopeOf(const v1::JobSpec& spec) {
   if (spec.has_finetune()) return kFinetune;
   if (spec.has_evaluate()) return kEvaluate;
   switch (spec.pretrain().method()) {
-    case v1::PretrainSpec::MAE: return kMae;
-    case v1::PretrainSpec::DINO: return kDino;
-    default: return kG2ll;
+    case v1::PretrainSpec::MAE:
+      return kMae;
+    case v1::PretrainSpec::DINO:
+      return kDino;
+    default:
+      return kG2ll;
   }
 }
 
 const char* TextFor(const Default& row, v1::Recipe recipe) {
   switch (recipe) {
-    case v1::PLUS: return row.plus;
-    case v1::SMOKE: return row.smoke;
-    default: return row.paper;
+    case v1::PLUS:
+      return row.plus;
+    case v1::SMOKE:
+      return row.smoke;
+    default:
+      return row.paper;
   }
 }
 

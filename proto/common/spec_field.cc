@@ -89,8 +89,7 @@ std::string DurationText(const Message& message, const FieldDescriptor* field) {
   if (!message.GetReflection()->HasField(message, field)) return "auto";
   const auto& value = static_cast<const google::protobuf::Duration&>(
       message.GetReflection()->GetMessage(message, field));
-  const absl::Duration duration =
-      absl::Seconds(value.seconds()) + absl::Nanoseconds(value.nanos());
+  const absl::Duration duration = absl::Seconds(value.seconds()) + absl::Nanoseconds(value.nanos());
   std::string text = duration == absl::ZeroDuration() ? "0s" : absl::FormatDuration(duration);
   return text;
 }
@@ -116,8 +115,8 @@ void VisitValues(const Message& message, const std::string& prefix, const FieldV
   std::vector<const FieldDescriptor*> fields;
   message.GetReflection()->ListFields(message, &fields);
   for (const FieldDescriptor* field : fields) {
-    const std::string path = prefix.empty() ? field->json_name()
-                                            : absl::StrCat(prefix, ".", field->json_name());
+    const std::string path =
+        prefix.empty() ? field->json_name() : absl::StrCat(prefix, ".", field->json_name());
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !IsDuration(field)) {
       VisitValues(message.GetReflection()->GetMessage(message, field), path, visit);
     } else {
@@ -169,13 +168,17 @@ std::string AllowedText(const FieldDescriptor* field) {
     case FieldDescriptor::CPPTYPE_INT32:
     case FieldDescriptor::CPPTYPE_INT64:
     case FieldDescriptor::CPPTYPE_UINT32:
-    case FieldDescriptor::CPPTYPE_UINT64: return "a whole number";
+    case FieldDescriptor::CPPTYPE_UINT64:
+      return "a whole number";
     case FieldDescriptor::CPPTYPE_DOUBLE:
-    case FieldDescriptor::CPPTYPE_FLOAT: return "a finite number";
-    case FieldDescriptor::CPPTYPE_BOOL: return "true or false";
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return "a finite number";
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return "true or false";
     case FieldDescriptor::CPPTYPE_ENUM:
       return absl::StrCat("one of ", absl::StrJoin(EnumNames(field), ", "));
-    case FieldDescriptor::CPPTYPE_STRING: return "a text";
+    case FieldDescriptor::CPPTYPE_STRING:
+      return "a text";
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return IsDuration(field) ? "a duration such as 30s, 5m or 1h30m, or auto" : "keys and values";
   }
@@ -219,7 +222,8 @@ bool SetFromText(Message* message, const FieldDescriptor* field, std::string_vie
       return true;
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return IsDuration(field) && SetDuration(message, field, text);
-    default: return false;  // kinds of number that no spec field has
+    default:
+      return false;  // kinds of number that no spec field has
   }
 }
 
@@ -248,7 +252,8 @@ std::string TextOf(const Message& message, const FieldDescriptor* field, int ind
                   : reflection->GetString(message, field);
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return IsDuration(field) ? DurationText(message, field) : "";
-    default: return "";
+    default:
+      return "";
   }
 }
 
@@ -280,9 +285,9 @@ std::optional<int64_t> ParseQuantity(std::string_view text) {
     std::string_view suffix;
     double bytes;
   };
-  static constexpr Unit kUnits[] = {
-      {"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40}, {"Pi", 0x1p50},
-      {"k", 1e3},     {"M", 1e6},     {"G", 1e9},     {"T", 1e12},    {"P", 1e15}};
+  static constexpr Unit kUnits[] = {{"Ki", 0x1p10}, {"Mi", 0x1p20}, {"Gi", 0x1p30}, {"Ti", 0x1p40},
+                                    {"Pi", 0x1p50}, {"k", 1e3},     {"M", 1e6},     {"G", 1e9},
+                                    {"T", 1e12},    {"P", 1e15}};
   double factor = 1;
   for (const Unit& unit : kUnits) {
     if (text.size() > unit.suffix.size() &&
@@ -293,8 +298,8 @@ std::optional<int64_t> ParseQuantity(std::string_view text) {
     }
   }
   double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value,
-                                            std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (error != std::errc() || end != text.data() + text.size() || !(value > 0)) return {};
   const double bytes = value * factor;
   if (!(bytes < 0x1p62)) return {};

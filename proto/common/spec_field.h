@@ -52,9 +52,8 @@ enum class ScalarStyle { kPlain, kQuoted };
 // name in any case, durations as `1h30m`, `auto` clears a duration. Numbers and
 // booleans must be plain. Returns false, and changes nothing, if the text is not
 // allowed; AllowedText tells what is.
-bool SetFromText(google::protobuf::Message* message,
-                 const google::protobuf::FieldDescriptor* field, std::string_view text,
-                 ScalarStyle style);
+bool SetFromText(google::protobuf::Message* message, const google::protobuf::FieldDescriptor* field,
+                 std::string_view text, ScalarStyle style);
 
 // The text of a field's value, which SetFromText reads back; `index` is the
 // element of a repeated field.

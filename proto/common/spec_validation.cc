@@ -100,11 +100,14 @@ std::string RangeText(const Range& range, bool whole) {
 double NumberOf(const Message& message, const FieldDescriptor* field) {
   const auto* reflection = message.GetReflection();
   switch (field->cpp_type()) {
-    case FieldDescriptor::CPPTYPE_INT32: return reflection->GetInt32(message, field);
+    case FieldDescriptor::CPPTYPE_INT32:
+      return reflection->GetInt32(message, field);
     case FieldDescriptor::CPPTYPE_INT64:
       return static_cast<double>(reflection->GetInt64(message, field));
-    case FieldDescriptor::CPPTYPE_DOUBLE: return reflection->GetDouble(message, field);
-    default: return 0;
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+      return reflection->GetDouble(message, field);
+    default:
+      return 0;
   }
 }
 
@@ -195,7 +198,8 @@ void Checker::CheckValue(const std::string& path, const Message& message,
       }
       return;
     }
-    default: break;
+    default:
+      break;
   }
   if (field->is_repeated() || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) return;
   for (const Range& range : kRanges) {
@@ -332,13 +336,12 @@ void Checker::CheckOptimizer() {
   const v1::OptimSpec& optim =
       spec_.has_pretrain() ? spec_.pretrain().optim() : spec_.finetune().optim();
   const auto& betas = optim.betas();
-  const bool in_range = std::all_of(betas.begin(), betas.end(),
-                                    [](double beta) { return beta >= 0 && beta < 1; });
+  const bool in_range =
+      std::all_of(betas.begin(), betas.end(), [](double beta) { return beta >= 0 && beta < 1; });
   if (betas.size() != 2 || !in_range) {
     std::vector<std::string> given;
     for (const double beta : betas) given.push_back(NumberText(beta));
-    Add("optim.betas", absl::StrCat("[", absl::StrJoin(given, ", "), "]"),
-        "two numbers in [0, 1)");
+    Add("optim.betas", absl::StrCat("[", absl::StrJoin(given, ", "), "]"), "two numbers in [0, 1)");
   }
   if (IsGood({"optim.lr", "optim.minLr"}) && optim.min_lr() > optim.lr()) {
     Add("optim.minLr", NumberText(optim.min_lr()),
@@ -418,15 +421,20 @@ void Checker::CheckSource() {
   const std::string from = SourceOf(spec_);
   const Source source = ParseSource(from);
   const bool required = spec_.has_evaluate();
-  const std::string allowed = absl::StrCat("job/NAME, checkpoint/ID, file:/ABSOLUTE/PATH",
-                                           required ? "" : " or none");
+  const std::string allowed =
+      absl::StrCat("job/NAME, checkpoint/ID, file:/ABSOLUTE/PATH", required ? "" : " or none");
   const bool good = [&] {
     switch (source.kind) {
-      case Source::Kind::kNone: return !required;
-      case Source::Kind::kJob: return IsValidName(source.value);
-      case Source::Kind::kCheckpoint: return source.value.find('/') == std::string::npos;
-      case Source::Kind::kFile: return source.value.front() == '/';
-      case Source::Kind::kMalformed: return false;
+      case Source::Kind::kNone:
+        return !required;
+      case Source::Kind::kJob:
+        return IsValidName(source.value);
+      case Source::Kind::kCheckpoint:
+        return source.value.find('/') == std::string::npos;
+      case Source::Kind::kFile:
+        return source.value.front() == '/';
+      case Source::Kind::kMalformed:
+        return false;
     }
     return false;
   }();

@@ -29,8 +29,7 @@ std::vector<Violation> Validate(const v1::JobSpec& spec);
 // What a name of a job or project may be: [a-z0-9-]{1,63} without a hyphen at
 // either end.
 bool IsValidName(std::string_view name);
-inline constexpr char kNameAllowed[] =
-    "1 to 63 of a-z, 0-9 and -, with no - at either end";
+inline constexpr char kNameAllowed[] = "1 to 63 of a-z, 0-9 and -, with no - at either end";
 
 // What is wrong with labels: keys of 1 to 63, values of 0 to 63 of
 // [A-Za-z0-9._-], at most 1,000 of them.

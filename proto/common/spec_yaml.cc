@@ -39,12 +39,15 @@ std::string Shortened(std::string_view text) {
 // What stands at a node, for people.
 std::string GivenText(const YamlNode& node) {
   switch (node.kind) {
-    case YamlNode::Kind::kNull: return "nothing";
+    case YamlNode::Kind::kNull:
+      return "nothing";
     case YamlNode::Kind::kScalar:
       return node.plain ? Shortened(node.text)
                         : absl::StrCat("the text \"", Shortened(node.text), "\"");
-    case YamlNode::Kind::kSequence: return "a list";
-    case YamlNode::Kind::kMap: return "keys and values";
+    case YamlNode::Kind::kSequence:
+      return "a list";
+    case YamlNode::Kind::kMap:
+      return "keys and values";
   }
   return "";
 }
@@ -94,8 +97,8 @@ class DocumentMapper {
   void AddFault(int line, std::string key, std::string given, std::string allowed,
                 std::string nearest = "") {
     if (faults_.size() < kMaxFaults) {
-      faults_.push_back({line, std::move(key), std::move(given), std::move(allowed),
-                         std::move(nearest)});
+      faults_.push_back(
+          {line, std::move(key), std::move(given), std::move(allowed), std::move(nearest)});
     }
   }
 
@@ -248,13 +251,11 @@ void DocumentMapper::MapField(const YamlNode& node, const std::string& path,
                               const FieldDescriptor* field, Message* message) {
   const auto set = [&](const YamlNode& scalar) {
     const ScalarStyle style = scalar.plain ? ScalarStyle::kPlain : ScalarStyle::kQuoted;
-    if (scalar.kind == YamlNode::Kind::kScalar &&
-        SetFromText(message, field, scalar.text, style)) {
+    if (scalar.kind == YamlNode::Kind::kScalar && SetFromText(message, field, scalar.text, style)) {
       return;
     }
-    const std::string nearest = field->enum_type() != nullptr
-                                    ? NearestWord(scalar.text, EnumNames(field))
-                                    : std::string();
+    const std::string nearest =
+        field->enum_type() != nullptr ? NearestWord(scalar.text, EnumNames(field)) : std::string();
     AddFault(scalar.line, path, GivenText(scalar), AllowedText(field), nearest);
   };
   if (field->message_type() != nullptr && !IsDuration(field)) {
@@ -321,10 +322,10 @@ void ApplyOverride(const Override& change, std::vector<YamlNode>* documents,
   }
   YamlDocuments value = ParseYaml(change.value);
   if (value.error || value.documents.size() > 1) {
-    faults->push_back({0, path, Shortened(change.value),
-                       value.error ? absl::StrCat("a YAML value: ", value.error->message)
-                                   : "one YAML value",
-                       ""});
+    faults->push_back(
+        {0, path, Shortened(change.value),
+         value.error ? absl::StrCat("a YAML value: ", value.error->message) : "one YAML value",
+         ""});
     return;
   }
   YamlNode node = value.documents.empty() ? YamlNode{} : value.documents.front();

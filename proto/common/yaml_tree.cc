@@ -203,14 +203,14 @@ YamlDocuments ParseYaml(std::string_view text) {
 
 std::string YamlString(std::string_view text) {
   const auto is_word = [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' ||
-           c == '/' || c == '.';
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-' || c == '/' ||
+           c == '.';
   };
-  static constexpr std::string_view kReserved[] = {"true", "false", "null", "yes", "no",
-                                                   "on",   "off",   "nan",  "inf", "y",  "n"};
+  static constexpr std::string_view kReserved[] = {"true", "false", "null", "yes", "no", "on",
+                                                   "off",  "nan",   "inf",  "y",   "n"};
   const std::string lower = absl::AsciiStrToLower(std::string(text));
-  const bool reserved = std::find(std::begin(kReserved), std::end(kReserved), lower) !=
-                        std::end(kReserved);
+  const bool reserved =
+      std::find(std::begin(kReserved), std::end(kReserved), lower) != std::end(kReserved);
   const bool word_first =
       !text.empty() && (absl::ascii_isalpha(static_cast<unsigned char>(text.front())) ||
                         text.front() == '/' || text.front() == '_');

@@ -13,8 +13,8 @@ namespace g2ll::spec {
 // Bounds of one text.
 inline constexpr size_t kMaxYamlBytes = size_t{1} << 20;
 inline constexpr int kMaxYamlDepth = 64;
-inline constexpr size_t kMaxYamlNodes = 20000;                 // aliases written out
-inline constexpr size_t kMaxYamlTextBytes = size_t{4} << 20;   // aliases written out
+inline constexpr size_t kMaxYamlNodes = 20000;                // aliases written out
+inline constexpr size_t kMaxYamlTextBytes = size_t{4} << 20;  // aliases written out
 inline constexpr size_t kMaxYamlDocuments = 100;
 
 // A key of a map and where it stands.
@@ -27,9 +27,9 @@ struct YamlKey {
 struct YamlNode {
   enum class Kind { kNull, kScalar, kSequence, kMap };
   Kind kind = Kind::kNull;
-  std::string text;    // of a scalar
-  bool plain = false;  // a scalar without quotes, so it may be a number
-  int line = 0;        // from 1
+  std::string text;                // of a scalar
+  bool plain = false;              // a scalar without quotes, so it may be a number
+  int line = 0;                    // from 1
   std::vector<YamlKey> keys;       // of a map, in order, repeated ones too
   std::vector<YamlNode> children;  // of a sequence; of a map beside `keys`
 };

@@ -80,6 +80,7 @@ TEST_F(CliTest, WrongUsageIsTwoAndHelpIsZero) {
   EXPECT_EQ(Run({"get", "Bad_Name"}), kBadInput);
   EXPECT_EQ(Run({"wait", "a", "--for", "DONE"}), kBadInput);
   EXPECT_EQ(Run({"wait", "a", "--timeout", "soon"}), kBadInput);
+  EXPECT_EQ(Run({"--server", "no address", "list"}), kBadInput);
   EXPECT_EQ(Run({"logs", "a", "--tail", "1", "--from-seq", "2"}), kBadInput);
   EXPECT_EQ(Run({"--help"}), kDone);
   EXPECT_EQ(Run({"--version"}), kDone);
@@ -119,6 +120,26 @@ TEST_F(CliTest, ListPrintsOneArrayInOneOrMoreForms) {
   EXPECT_EQ(Run({"list"}), kDone);
   EXPECT_THAT(out_.str(), HasSubstr("a\tPretrainJob\tRUNNING"));
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(CliTest, DescribeAndWhyTellWhatBroke) {
+  v1::Job& job = AddJob("bad", v1::Job::FAILED);
+  job.mutable_state_reason()->set_code("NON_FINITE");
+  job.mutable_state_reason()->set_message("the loss is NaN at step 7");
+  v1::Failure& failure = *job.add_attempts()->mutable_failure();
+  failure.set_class_(v1::Failure::NON_FINITE);
+  failure.set_rank(1);
+  failure.set_exit_code(79);
+  failure.set_message("loss");
+
+  EXPECT_EQ(Run({"why", "bad"}), kDone);
+  EXPECT_EQ(out_.str(),
+            "bad is FAILED: NON_FINITE: the loss is NaN at step 7\n"
+            "attempt 0: NON_FINITE, rank 1, exit code 79: loss\n");
+  EXPECT_EQ(Run({"describe", "bad"}), kDone);
+  EXPECT_THAT(out_.str(), HasSubstr("\n\nAttempts:\nNUMBER\t"));
+  EXPECT_EQ(Run({"describe", "bad", "-o", "json"}), kDone);
+  EXPECT_TRUE(nlohmann::json::parse(out_.str())["checkpoints"].empty());
 }
 
 TEST_F(CliTest, WaitEndsAsTheJobDid) {
@@ -174,6 +195,13 @@ TEST_F(CliTest, SubmitRefusesABadFileAsAWholeWithItsLines) {
   EXPECT_THAT(server_.creates, IsEmpty());
 }
 
+TEST_F(CliTest, AFaultThatOnlyTheServerFindsHasItsLineToo) {
+  server_.bad_field = "spec.recipe";
+
+  EXPECT_EQ(Submit(kJobFile), kBadInput);
+  EXPECT_EQ(err_.str(), "standard input:4: spec.recipe: is not liked\n");
+}
+
 TEST_F(CliTest, DryRunPrintsAFileThatCanBeSubmittedAndStoresNothing) {
   EXPECT_EQ(Submit(kJobFile, {"--dry-run", "--set", "spec.train.updates=7"}), kDone);
   EXPECT_THAT(server_.jobs, IsEmpty());
@@ -208,7 +236,7 @@ TEST_F(CliTest, AServerThatIsNotThereIsFourAndSaysWhatToDo) {
     env_.variables["G2LL_SERVER"] = gone.address();
   }
   EXPECT_EQ(Run({"list"}), kUnreachable);
-  EXPECT_THAT(err_.str(), HasSubstr("g2ll local up"));
+  EXPECT_THAT(err_.str(), HasSubstr("nothing answers there; start one with `g2ll local up`"));
 }
 
 TEST_F(CliTest, TheServerIsTheOptionThenTheVariableThenTheDefault) {
@@ -282,9 +310,10 @@ TEST(JsonTest, TextIsHarmlessOnATerminal) {
 }
 
 TEST(JsonTest, YamlHoldsTheSameValues) {
-  const nlohmann::ordered_json json = {
-      {"a", 1}, {"b", {{"c", "x: y"}, {"d", nullptr}}}, {"e", {1, {{"f", "1"}, {"g", true}}}},
-      {"h", nlohmann::ordered_json::array()}};
+  const nlohmann::ordered_json json = {{"a", 1},
+                                       {"b", {{"c", "x: y"}, {"d", nullptr}}},
+                                       {"e", {1, {{"f", "1"}, {"g", true}}}},
+                                       {"h", nlohmann::ordered_json::array()}};
 
   EXPECT_EQ(YamlText(json),
             "a: 1\nb:\n  c: \"x: y\"\n  d: null\ne:\n  - 1\n  - f: \"1\"\n    g: true\nh: []\n");

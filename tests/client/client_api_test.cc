@@ -40,7 +40,8 @@ class TempDir {
   fs::path operator/(const std::string& name) const { return path_ / name; }
   std::vector<std::string> Names() const {
     std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(path_)) names.push_back(entry.path().filename());
+    for (const auto& entry : fs::directory_iterator(path_))
+      names.push_back(entry.path().filename());
     return names;
   }
 
@@ -94,7 +95,8 @@ TEST(ClientStreamTest, TellsOnceForEachLossOfTheConnection) {
   StreamControl control;
   control.on_reconnect = [&](const absl::Status&) { ++num_told; };
 
-  const auto end = client.StreamMetrics({}, [](const v1::MetricPoint&) {}, nullptr, control);
+  const auto end = client.StreamMetrics(
+      {}, [](const v1::MetricPoint&) {}, nullptr, control);
 
   ASSERT_TRUE(end.ok());
   EXPECT_EQ(num_told, 2);
@@ -110,8 +112,11 @@ TEST(ClientStreamTest, EndsWithCancelledWhenAskedToStop) {
   control.stop = stop.get_token();
 
   const auto end = client.StreamMetrics(
-      {}, [&](const v1::MetricPoint& point) { if (point.seq() == 3) stop.request_stop(); }, nullptr,
-      control);
+      {},
+      [&](const v1::MetricPoint& point) {
+        if (point.seq() == 3) stop.request_stop();
+      },
+      nullptr, control);
 
   EXPECT_TRUE(absl::IsCancelled(end.status())) << end.status();
 }
@@ -236,10 +241,10 @@ TEST(ReportTest, AFileInTheWayIsAFaultOfThisSide) {
 
 TEST(PathTest, OnlyPlainRelativePathsAreSafe) {
   EXPECT_TRUE(IsSafeRelativePath("overlays/a.png"));
-  for (const std::string& bad : {std::string(), std::string("/a"), std::string("a/../b"),
-                                 std::string("a//b"), std::string("."), std::string("a\\b"),
-                                 std::string("a\nb"), std::string("a\0b", 3),
-                                 std::string(2000, 'a')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("/a"), std::string("a/../b"), std::string("a//b"),
+        std::string("."), std::string("a\\b"), std::string("a\nb"), std::string("a\0b", 3),
+        std::string(2000, 'a')}) {
     EXPECT_FALSE(IsSafeRelativePath(bad)) << bad;
   }
 }
@@ -267,8 +272,8 @@ TEST(SafetensorsMergeTest, RefusesANameThatComesTwice) {
 
 TEST(UuidTest, IsRandomAndOfVersionFour) {
   EXPECT_NE(RandomUuid(), RandomUuid());
-  EXPECT_THAT(RandomUuid(), ::testing::MatchesRegex(
-                                "[0-9a-f]+-[0-9a-f]+-4[0-9a-f]+-[89ab][0-9a-f]+-[0-9a-f]+"));
+  EXPECT_THAT(RandomUuid(),
+              ::testing::MatchesRegex("[0-9a-f]+-[0-9a-f]+-4[0-9a-f]+-[89ab][0-9a-f]+-[0-9a-f]+"));
 }
 
 }  // namespace

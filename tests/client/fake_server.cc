@@ -11,8 +11,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "proto/common/grpc_status.h"
-#include "proto/common/spec_defaults.h"
 #include "proto/common/spec_access.h"
+#include "proto/common/spec_defaults.h"
 
 namespace g2ll::testing {
 namespace {
@@ -20,8 +20,7 @@ namespace {
 std::string Sha256(const std::string& bytes) {
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest);
-  return absl::BytesToHexString(
-      std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
+  return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(digest), sizeof(digest)));
 }
 
 grpc::Status NoJob(const std::string& name) {
@@ -49,6 +48,10 @@ grpc::Status FakeServer::CreateJob(grpc::ServerContext*, const v1::CreateJobRequ
   const std::scoped_lock lock(mutex_);
   creates.push_back(*request);
   if (unavailable_creates-- > 0) return {grpc::StatusCode::UNAVAILABLE, "try again"};
+  if (!bad_field.empty()) {
+    return net::ToGrpcStatus(net::WithViolations(absl::InvalidArgumentError("a bad field"),
+                                                 {{bad_field, "is not liked"}}));
+  }
   const std::string name = absl::StrCat(request->parent(), "/jobs/", request->job_id());
   for (const std::string& needed : spec::DependsOn(request->job().spec())) {
     if (!jobs.contains(absl::StrCat(request->parent(), "/jobs/", needed))) {
@@ -141,6 +144,11 @@ grpc::Status FakeServer::SendFiles(grpc::ServerWriter<v1::FileChunk>* writer) {
 grpc::Status FakeServer::StreamReport(grpc::ServerContext*, const v1::StreamReportRequest*,
                                       grpc::ServerWriter<v1::FileChunk>* writer) {
   return SendFiles(writer);
+}
+
+grpc::Status FakeServer::ListCheckpoints(grpc::ServerContext*, const v1::ListCheckpointsRequest*,
+                                         v1::ListCheckpointsResponse*) {
+  return grpc::Status::OK;
 }
 
 grpc::Status FakeServer::StreamExport(grpc::ServerContext*, const v1::StreamExportRequest*,

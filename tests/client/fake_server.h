@@ -42,6 +42,8 @@ class FakeServer final : public v1::JobService::Service,
   bool damaged = false;
   // So many calls of CreateJob are answered with UNAVAILABLE first.
   int unavailable_creates = 0;
+  // CreateJob refuses this field; empty: none.
+  std::string bad_field;
 
   // What was asked.
   std::vector<v1::CreateJobRequest> creates;
@@ -59,6 +61,8 @@ class FakeServer final : public v1::JobService::Service,
                             grpc::ServerWriter<v1::FileChunk>* writer) override;
   grpc::Status StreamMetrics(grpc::ServerContext*, const v1::StreamMetricsRequest* request,
                              grpc::ServerWriter<v1::StreamMetricsResponse>* writer) override;
+  grpc::Status ListCheckpoints(grpc::ServerContext*, const v1::ListCheckpointsRequest* request,
+                               v1::ListCheckpointsResponse* response) override;
   grpc::Status StreamExport(grpc::ServerContext*, const v1::StreamExportRequest* request,
                             grpc::ServerWriter<v1::FileChunk>* writer) override;
 

@@ -73,12 +73,14 @@ TEST(ProgressModelTest, TellsProgressEveryTwentiethOrTenSeconds) {
   ProgressModel model("a");
   const absl::Time start = absl::UnixEpoch();
 
-  EXPECT_THAT(model.OnJob(Running(1, 100), start),
-              ElementsAre("a: RUNNING",
-                          "a: step 1/100   1 %  epoch 1.5  57.2 images/s  3m20s left"));
+  EXPECT_THAT(
+      model.OnJob(Running(1, 100), start),
+      ElementsAre("a: RUNNING", "a: step 1/100   1 %  epoch 1.5  57.2 images/s  3m20s left"));
   EXPECT_THAT(model.OnJob(Running(2, 100), start + absl::Seconds(9)), IsEmpty());
-  EXPECT_THAT(model.OnJob(Running(3, 100), start + absl::Seconds(10)), ElementsAre(HasSubstr("step 3/")));
-  EXPECT_THAT(model.OnJob(Running(8, 100), start + absl::Seconds(11)), ElementsAre(HasSubstr("step 8/")));
+  EXPECT_THAT(model.OnJob(Running(3, 100), start + absl::Seconds(10)),
+              ElementsAre(HasSubstr("step 3/")));
+  EXPECT_THAT(model.OnJob(Running(8, 100), start + absl::Seconds(11)),
+              ElementsAre(HasSubstr("step 8/")));
   EXPECT_THAT(model.OnJob(Running(8, 100), start + absl::Seconds(60)), IsEmpty());
 }
 

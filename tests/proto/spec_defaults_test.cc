@@ -1,7 +1,7 @@
 #include "proto/common/spec_defaults.h"
 
-#include <google/protobuf/util/message_differencer.h>
 #include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
 #include <set>
@@ -83,10 +83,8 @@ TEST(DefaultsTest, SmokeIsSmallAndCountsUpdates) {
 }
 
 TEST(DefaultsTest, MethodsChangeMasksLossesAndViews) {
-  const v1::PretrainSpec mae =
-      Filled("PretrainJob", v1::PAPER, v1::PretrainSpec::MAE).pretrain();
-  const v1::PretrainSpec dino =
-      Filled("PretrainJob", v1::PAPER, v1::PretrainSpec::DINO).pretrain();
+  const v1::PretrainSpec mae = Filled("PretrainJob", v1::PAPER, v1::PretrainSpec::MAE).pretrain();
+  const v1::PretrainSpec dino = Filled("PretrainJob", v1::PAPER, v1::PretrainSpec::DINO).pretrain();
 
   EXPECT_DOUBLE_EQ(mae.mask().gamma(), 0.75);
   EXPECT_EQ(mae.mask().strategy(), v1::MaskSpec::RANDOM);
@@ -133,15 +131,16 @@ TEST(DefaultsTest, EveryFieldHasADefaultThatIsValid) {
     for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
       const v1::JobSpec spec = Filled(kind, recipe);
       std::set<std::string> set;
-      ForEachValue(*KindMessage(spec), [&](const std::string& path, const auto&, const auto*) {
-        set.insert(path);
-      });
+      ForEachValue(*KindMessage(spec),
+                   [&](const std::string& path, const auto&, const auto*) { set.insert(path); });
 
       for (const Violation& violation : Validate(spec)) {
         ADD_FAILURE() << kind << " " << recipe << " " << violation.field << " "
                       << violation.Description();
       }
-      const uint32_t scope = spec.has_pretrain() ? kG2ll : spec.has_finetune() ? kFinetune : kEvaluate;
+      const uint32_t scope = spec.has_pretrain()   ? kG2ll
+                             : spec.has_finetune() ? kFinetune
+                                                   : kEvaluate;
       for (const Default& row : Defaults()) {
         if ((row.scope & scope) == 0 || kUnset.contains(row.path)) continue;
         EXPECT_TRUE(set.contains(row.path)) << kind << " " << row.path;

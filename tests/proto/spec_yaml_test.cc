@@ -1,7 +1,7 @@
 #include "proto/common/spec_yaml.h"
 
-#include <google/protobuf/util/message_differencer.h>
 #include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
 #include "proto/common/spec_access.h"
@@ -82,21 +82,23 @@ TEST(JobFileTest, NamesLineKeyAndNearestKnownKeyOfEachUnknownKey) {
 }
 
 TEST(JobFileTest, NamesWhatWasGivenAndWhatIsAllowedForEachWrongType) {
-  const JobFile file = ParseJobFile(WithSpec("  seed: soon\n"
-                                             "  recipe: papper\n"
-                                             "  train: { epochs: 1.5, globalBatch: \"8\" }\n"
-                                             "  policy: { preemptible: maybe, checkpointEvery: 5 }\n"
-                                             "  mask: 3\n"
-                                             "  dependsOn: a\n"
-                                             "  optim: { lr: .nan }\n"
-                                             "  mim: { lambda: 1e999 }\n"
-                                             "  method:\n"));
+  const JobFile file =
+      ParseJobFile(WithSpec("  seed: soon\n"
+                            "  recipe: papper\n"
+                            "  train: { epochs: 1.5, globalBatch: \"8\" }\n"
+                            "  policy: { preemptible: maybe, checkpointEvery: 5 }\n"
+                            "  mask: 3\n"
+                            "  dependsOn: a\n"
+                            "  optim: { lr: .nan }\n"
+                            "  mim: { lambda: 1e999 }\n"
+                            "  method:\n"));
 
   EXPECT_THAT(
       Texts(file),
       ElementsAre(
           HasSubstr("job.yaml:5: spec.seed: given soon, allowed: a whole number"),
-          AllOf(HasSubstr("job.yaml:6: spec.recipe: given papper, allowed: one of paper, plus, smoke"),
+          AllOf(HasSubstr(
+                    "job.yaml:6: spec.recipe: given papper, allowed: one of paper, plus, smoke"),
                 HasSubstr("did you mean paper?")),
           HasSubstr("job.yaml:7: spec.train.epochs: given 1.5, allowed: a whole number"),
           HasSubstr("job.yaml:7: spec.train.globalBatch: given the text \"8\""),
@@ -129,8 +131,9 @@ TEST(JobFileTest, ReadsSeveralDocumentsAndRefusesANameThatComesTwice) {
   const std::string one = WithSpec("  seed: 1\n");
 
   EXPECT_THAT(ParseJobFile("---\n" + one + "---\n").jobs, SizeIs(1));
-  EXPECT_THAT(Texts(ParseJobFile(one + "---\n" + one)),
-              ElementsAre(HasSubstr("job.yaml:9: metadata.name: given a, allowed: a name of its own")));
+  EXPECT_THAT(
+      Texts(ParseJobFile(one + "---\n" + one)),
+      ElementsAre(HasSubstr("job.yaml:9: metadata.name: given a, allowed: a name of its own")));
   EXPECT_THAT(Texts(ParseJobFile("# nothing\n")), ElementsAre(HasSubstr("no job")));
 }
 
@@ -155,11 +158,12 @@ TEST(JobFileTest, BadOverridesAreFaults) {
       WithSpec("  seed: 1\n"),
       {{"train.epochs", "3"}, {"spec.train.epoch", "3"}, {"spec.seed", "[1"}, {"spec.seed", "x"}});
 
-  EXPECT_THAT(Texts(file), ElementsAre(HasSubstr("--set train.epochs: given this path"),
-                                       HasSubstr("--set spec.seed: given [1, allowed: a YAML value"),
-                                       HasSubstr("--set spec.seed: given x"),
-                                       AllOf(HasSubstr("--set spec.train.epoch: given an unknown"),
-                                             HasSubstr("did you mean epochs?"))));
+  EXPECT_THAT(Texts(file),
+              ElementsAre(HasSubstr("--set train.epochs: given this path"),
+                          HasSubstr("--set spec.seed: given [1, allowed: a YAML value"),
+                          HasSubstr("--set spec.seed: given x"),
+                          AllOf(HasSubstr("--set spec.train.epoch: given an unknown"),
+                                HasSubstr("did you mean epochs?"))));
 }
 
 TEST(JobFileTest, WritesWhatItReadsBack) {
@@ -176,7 +180,8 @@ TEST(JobFileTest, WritesWhatItReadsBack) {
     ASSERT_THAT(Texts(file), IsEmpty()) << text;
     EXPECT_EQ(file.jobs[0].project, "p");
     EXPECT_EQ(file.jobs[0].labels.at("k"), "1.0");
-    EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(file.jobs[0].spec, spec)) << text;
+    EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(file.jobs[0].spec, spec))
+        << text;
   }
 }
 
@@ -209,21 +214,21 @@ TEST_P(BombTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, BombTest,
-    ::testing::Values(
-        std::pair("BillionLaughs", BillionLaughs()),
-        std::pair("LongTextAlias", "a: &a \"" + std::string(900000, 'x') + "\"\nb: [*a,*a,*a,*a,*a]"),
-        std::pair("DeepFlow", std::string(900000, '[')),
-        std::pair("DeepMaps", Repeat("{a: ", 200000)),
-        std::pair("DeepBlock", Repeat("- ", 300000) + "x"),
-        std::pair("ManyValues", "a: [" + Repeat("1,", 400000) + "1]"),
-        std::pair("SelfAlias", std::string("a: &a [*a]")),
-        std::pair("TooLong", std::string(kMaxYamlBytes + 1, ' ')),
-        std::pair("Nul", std::string("a: b\0c", 6)),
-        std::pair("Escape", std::string("a: \x1b[31m")),
-        std::pair("NotUtf8", std::string("a: \xff\xfe")),
-        std::pair("Tag", std::string("a: !!python/object:os.system x")),
-        std::pair("MapAsKey", std::string("{a: b}: c")),
-        std::pair("ManyDocuments", Repeat("--- a\n", 101))),
+    ::testing::Values(std::pair("BillionLaughs", BillionLaughs()),
+                      std::pair("LongTextAlias",
+                                "a: &a \"" + std::string(900000, 'x') + "\"\nb: [*a,*a,*a,*a,*a]"),
+                      std::pair("DeepFlow", std::string(900000, '[')),
+                      std::pair("DeepMaps", Repeat("{a: ", 200000)),
+                      std::pair("DeepBlock", Repeat("- ", 300000) + "x"),
+                      std::pair("ManyValues", "a: [" + Repeat("1,", 400000) + "1]"),
+                      std::pair("SelfAlias", std::string("a: &a [*a]")),
+                      std::pair("TooLong", std::string(kMaxYamlBytes + 1, ' ')),
+                      std::pair("Nul", std::string("a: b\0c", 6)),
+                      std::pair("Escape", std::string("a: \x1b[31m")),
+                      std::pair("NotUtf8", std::string("a: \xff\xfe")),
+                      std::pair("Tag", std::string("a: !!python/object:os.system x")),
+                      std::pair("MapAsKey", std::string("{a: b}: c")),
+                      std::pair("ManyDocuments", Repeat("--- a\n", 101))),
     [](const auto& info) { return std::string(info.param.first); });
 
 TEST(YamlTreeTest, NamesTheLineOfANulByte) {
