@@ -73,7 +73,7 @@ class LatestWriter {
 // What the coordinator holds of a session; outlives the stream if need be.
 class SessionLink final : public coordinator::WorkerSession, public OpenStream {
  public:
-  LatestWriter<v1::WorkerState, v1::DesiredState>& writer() { return writer_; }
+  LatestWriter<v1::SessionRequest, v1::DesiredState>& writer() { return writer_; }
 
   void Push(const cluster::DesiredWorker& desired) override {
     writer_.Send(wire::ToProto(desired));
@@ -86,10 +86,10 @@ class SessionLink final : public coordinator::WorkerSession, public OpenStream {
   int64_t session_id = 0;
 
  private:
-  LatestWriter<v1::WorkerState, v1::DesiredState> writer_;
+  LatestWriter<v1::SessionRequest, v1::DesiredState> writer_;
 };
 
-class SessionReactor final : public grpc::ServerBidiReactor<v1::WorkerState, v1::DesiredState> {
+class SessionReactor final : public grpc::ServerBidiReactor<v1::SessionRequest, v1::DesiredState> {
  public:
   explicit SessionReactor(const ServiceContext& context)
       : context_(context), link_(std::make_shared<SessionLink>()) {
@@ -142,22 +142,22 @@ class SessionReactor final : public grpc::ServerBidiReactor<v1::WorkerState, v1:
 
   const ServiceContext context_;
   const std::shared_ptr<SessionLink> link_;
-  v1::WorkerState state_;
+  v1::SessionRequest state_;
 };
 
 class TelemetryLink final : public OpenStream {
  public:
-  LatestWriter<v1::TelemetryBatch, v1::TelemetryAck>& writer() { return writer_; }
+  LatestWriter<v1::PushTelemetryRequest, v1::TelemetryAck>& writer() { return writer_; }
   void End(const absl::Status& status) override { writer_.End(status); }
 
  private:
-  LatestWriter<v1::TelemetryBatch, v1::TelemetryAck> writer_;
+  LatestWriter<v1::PushTelemetryRequest, v1::TelemetryAck> writer_;
 };
 
 // One batch at a time: the next one is read after this one is acknowledged, which
 // bounds what a worker can have in the coordinator's memory.
 class TelemetryReactor final
-    : public grpc::ServerBidiReactor<v1::TelemetryBatch, v1::TelemetryAck> {
+    : public grpc::ServerBidiReactor<v1::PushTelemetryRequest, v1::TelemetryAck> {
  public:
   explicit TelemetryReactor(const ServiceContext& context)
       : context_(context), link_(std::make_shared<TelemetryLink>()) {
@@ -205,17 +205,17 @@ class TelemetryReactor final
  private:
   const ServiceContext context_;
   const std::shared_ptr<TelemetryLink> link_;
-  v1::TelemetryBatch batch_;
+  v1::PushTelemetryRequest batch_;
 };
 
 }  // namespace
 
-grpc::ServerBidiReactor<v1::WorkerState, v1::DesiredState>* OpenSession(
+grpc::ServerBidiReactor<v1::SessionRequest, v1::DesiredState>* OpenSession(
     const ServiceContext& context) {
   return new SessionReactor(context);
 }
 
-grpc::ServerBidiReactor<v1::TelemetryBatch, v1::TelemetryAck>* OpenTelemetry(
+grpc::ServerBidiReactor<v1::PushTelemetryRequest, v1::TelemetryAck>* OpenTelemetry(
     const ServiceContext& context) {
   return new TelemetryReactor(context);
 }

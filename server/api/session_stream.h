@@ -9,9 +9,9 @@
 namespace g2ll::api {
 
 // Reactors of the two streams of a worker; gRPC owns them.
-grpc::ServerBidiReactor<v1::WorkerState, v1::DesiredState>* OpenSession(
+grpc::ServerBidiReactor<v1::SessionRequest, v1::DesiredState>* OpenSession(
     const ServiceContext& context);
-grpc::ServerBidiReactor<v1::TelemetryBatch, v1::TelemetryAck>* OpenTelemetry(
+grpc::ServerBidiReactor<v1::PushTelemetryRequest, v1::TelemetryAck>* OpenTelemetry(
     const ServiceContext& context);
 
 }  // namespace g2ll::api

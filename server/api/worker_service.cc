@@ -57,12 +57,12 @@ class WorkerService final : public v1::WorkerService::CallbackService {
  public:
   explicit WorkerService(const ServiceContext& context) : context_(context) {}
 
-  grpc::ServerBidiReactor<v1::WorkerState, v1::DesiredState>* Session(
+  grpc::ServerBidiReactor<v1::SessionRequest, v1::DesiredState>* Session(
       grpc::CallbackServerContext*) override {
     return OpenSession(context_);
   }
 
-  grpc::ServerBidiReactor<v1::TelemetryBatch, v1::TelemetryAck>* PushTelemetry(
+  grpc::ServerBidiReactor<v1::PushTelemetryRequest, v1::TelemetryAck>* PushTelemetry(
       grpc::CallbackServerContext*) override {
     return OpenTelemetry(context_);
   }

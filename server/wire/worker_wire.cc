@@ -100,7 +100,7 @@ cluster::TelemetryItem ReadItem(const v1::TelemetryItem& proto) {
 
 }  // namespace
 
-cluster::WorkerReport FromProto(const v1::WorkerState& state) {
+cluster::WorkerReport FromProto(const v1::SessionRequest& state) {
   cluster::WorkerReport report;
   report.worker = state.worker();
   report.incarnation = state.incarnation();
@@ -126,7 +126,7 @@ cluster::WorkerReport FromProto(const v1::WorkerState& state) {
   return report;
 }
 
-cluster::TelemetryBatch FromProto(const v1::TelemetryBatch& batch) {
+cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch) {
   cluster::TelemetryBatch record;
   record.key = {batch.job_uid(), batch.epoch(), batch.rank()};
   for (const v1::TelemetryItem& item : batch.items()) {

@@ -11,8 +11,8 @@
 // What workers say and hear <-> messages.
 namespace g2ll::wire {
 
-cluster::WorkerReport FromProto(const v1::WorkerState& state);
-cluster::TelemetryBatch FromProto(const v1::TelemetryBatch& batch);
+cluster::WorkerReport FromProto(const v1::SessionRequest& state);
+cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch);
 v1::DesiredState ToProto(const cluster::DesiredWorker& desired);
 
 // `job_name` gives the full name of a job uid.

@@ -82,9 +82,10 @@ class AgentTest : public testing::Test {
 
   // The attempt once it is in the phase.
   v1::AttemptStatus WaitForPhase(v1::AttemptPhase phase) {
-    const v1::WorkerState state = coordinator_.WaitForState([phase](const v1::WorkerState& seen) {
-      return seen.attempts_size() == 1 && seen.attempts(0).phase() == phase;
-    });
+    const v1::SessionRequest state =
+        coordinator_.WaitForState([phase](const v1::SessionRequest& seen) {
+          return seen.attempts_size() == 1 && seen.attempts(0).phase() == phase;
+        });
     EXPECT_EQ(state.attempts_size(), 1) << "never reached " << v1::AttemptPhase_Name(phase);
     return state.attempts_size() == 1 ? state.attempts(0) : v1::AttemptStatus();
   }
@@ -117,8 +118,8 @@ class AgentTest : public testing::Test {
 TEST_F(AgentTest, ReportsWhoItIsAndWhatItHas) {
   StartAgent();
 
-  const v1::WorkerState state =
-      coordinator_.WaitForState([](const v1::WorkerState& seen) { return !seen.worker().empty(); });
+  const v1::SessionRequest state = coordinator_.WaitForState(
+      [](const v1::SessionRequest& seen) { return !seen.worker().empty(); });
 
   EXPECT_EQ(state.worker(), "w0");
   EXPECT_EQ(state.incarnation().size(), 32u);
@@ -133,8 +134,8 @@ TEST_F(AgentTest, TellsThatTheStorageRootIsNotTheCoordinators) {
   coordinator_.Want([](v1::DesiredState& desired) { desired.set_storage_token("other"); });
   StartAgent();
 
-  const v1::WorkerState state = coordinator_.WaitForState(
-      [](const v1::WorkerState& seen) { return !seen.inventory().storage_error().empty(); });
+  const v1::SessionRequest state = coordinator_.WaitForState(
+      [](const v1::SessionRequest& seen) { return !seen.inventory().storage_error().empty(); });
 
   EXPECT_THAT(state.inventory().storage_error(), HasSubstr(root_));
   EXPECT_TRUE(registered_);
@@ -281,8 +282,8 @@ TEST_F(AgentTest, AttemptThatIsNotWantedIsKilledAndForgotten) {
   const int pid = WaitForPhase(v1::ATTEMPT_PHASE_TRAINING).ranks(0).pid();
 
   coordinator_.Want([](v1::DesiredState& desired) { desired.clear_attempts(); });
-  const v1::WorkerState state = coordinator_.WaitForState(
-      [](const v1::WorkerState& seen) { return seen.attempts_size() == 0; });
+  const v1::SessionRequest state = coordinator_.WaitForState(
+      [](const v1::SessionRequest& seen) { return seen.attempts_size() == 0; });
 
   EXPECT_EQ(state.worker(), "w0");
   agent_.reset();
@@ -296,7 +297,7 @@ TEST_F(AgentTest, LosingTheStreamKillsNothing) {
   const int streams = coordinator_.streams();
 
   coordinator_.DropStreams();
-  const v1::WorkerState after = coordinator_.WaitForStreams(streams + 2);
+  const v1::SessionRequest after = coordinator_.WaitForStreams(streams + 2);
 
   ASSERT_EQ(after.attempts_size(), 1);
   EXPECT_EQ(after.attempts(0).ranks(0).pid(), before.ranks(0).pid());
@@ -307,7 +308,7 @@ TEST_F(AgentTest, EndIsToldOnlyAfterEverythingIsAcknowledged) {
   coordinator_.HoldAcks(true);
   Run("crash");
   // The trainer has ended, and the state stays short of ENDED while acks are held.
-  const v1::WorkerState held = coordinator_.WaitForState([](const v1::WorkerState& seen) {
+  const v1::SessionRequest held = coordinator_.WaitForState([](const v1::SessionRequest& seen) {
     return seen.attempts_size() == 1 && seen.attempts(0).ranks_size() == 1 &&
            seen.attempts(0).ranks(0).exited();
   });
@@ -343,8 +344,8 @@ TEST_F(AgentTest, AnswersDataChecks) {
   });
   StartAgent();
 
-  const v1::WorkerState state = coordinator_.WaitForState(
-      [](const v1::WorkerState& seen) { return seen.data_checks_size() == 5; });
+  const v1::SessionRequest state = coordinator_.WaitForState(
+      [](const v1::SessionRequest& seen) { return seen.data_checks_size() == 5; });
 
   std::map<std::string, v1::DataCheckResult> results;
   for (const auto& result : state.data_checks()) results[result.id()] = result;
@@ -364,8 +365,8 @@ TEST_F(AgentTest, ShutdownEndsTrainersInOrderAndSaysThatItDrains) {
   agent_->Shutdown();
   agent_.reset();
 
-  const v1::WorkerState last =
-      coordinator_.WaitForState([](const v1::WorkerState& seen) { return seen.draining(); });
+  const v1::SessionRequest last =
+      coordinator_.WaitForState([](const v1::SessionRequest& seen) { return seen.draining(); });
   ASSERT_EQ(last.attempts_size(), 1);
   EXPECT_EQ(last.attempts(0).phase(), v1::ATTEMPT_PHASE_ENDED);
   EXPECT_EQ(last.attempts(0).ranks(0).exit_code(), 75);

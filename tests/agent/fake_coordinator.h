@@ -56,7 +56,7 @@ class FakeCoordinator final : public v1::WorkerService::Service {
   }
 
   // Waits for a state of the agent with the property; an empty state after 60 s.
-  v1::WorkerState WaitForState(const std::function<bool(const v1::WorkerState&)>& property) {
+  v1::SessionRequest WaitForState(const std::function<bool(const v1::SessionRequest&)>& property) {
     absl::MutexLock lock(&mutex_);
     const auto seen = [&] { return property(state_); };
     if (!mutex_.AwaitWithTimeout(absl::Condition(&seen), absl::Seconds(60))) return {};
@@ -100,7 +100,7 @@ class FakeCoordinator final : public v1::WorkerService::Service {
 
   // The newest state, and that `count` streams were opened: for a state that came
   // over a new one.
-  v1::WorkerState WaitForStreams(int count) {
+  v1::SessionRequest WaitForStreams(int count) {
     absl::MutexLock lock(&mutex_);
     const auto opened = [&] { return streams_ >= count; };
     if (!mutex_.AwaitWithTimeout(absl::Condition(&opened), absl::Seconds(60))) return {};
@@ -112,7 +112,7 @@ class FakeCoordinator final : public v1::WorkerService::Service {
 
   grpc::Status Session(
       grpc::ServerContext* context,
-      grpc::ServerReaderWriter<v1::DesiredState, v1::WorkerState>* stream) override {
+      grpc::ServerReaderWriter<v1::DesiredState, v1::SessionRequest>* stream) override {
     Opened(context);
     bool ended = false;
     std::jthread writer([&] {
@@ -130,7 +130,7 @@ class FakeCoordinator final : public v1::WorkerService::Service {
         if (!stream->Write(desired)) return;
       }
     });
-    v1::WorkerState state;
+    v1::SessionRequest state;
     while (stream->Read(&state)) {
       absl::MutexLock lock(&mutex_);
       state_ = state;
@@ -148,9 +148,9 @@ class FakeCoordinator final : public v1::WorkerService::Service {
 
   grpc::Status PushTelemetry(
       grpc::ServerContext* context,
-      grpc::ServerReaderWriter<v1::TelemetryAck, v1::TelemetryBatch>* stream) override {
+      grpc::ServerReaderWriter<v1::TelemetryAck, v1::PushTelemetryRequest>* stream) override {
     Opened(context);
-    v1::TelemetryBatch batch;
+    v1::PushTelemetryRequest batch;
     while (stream->Read(&batch)) {
       v1::TelemetryAck ack;
       {
@@ -200,7 +200,7 @@ class FakeCoordinator final : public v1::WorkerService::Service {
   absl::Mutex mutex_;
   v1::DesiredState desired_;
   int64_t version_ = 0;
-  v1::WorkerState state_;
+  v1::SessionRequest state_;
   std::map<StreamKey, std::vector<v1::TelemetryItem>> telemetry_;
   std::vector<grpc::Status> commit_answers_;
   std::vector<size_t> stored_at_commit_;

@@ -26,7 +26,7 @@ v1::TelemetryAck Ack(int rank, int64_t seq) {
   return ack;
 }
 
-std::vector<int64_t> Seqs(const v1::TelemetryBatch& batch) {
+std::vector<int64_t> Seqs(const v1::PushTelemetryRequest& batch) {
   std::vector<int64_t> seqs;
   for (const auto& item : batch.items()) seqs.push_back(item.local_seq());
   return seqs;

@@ -83,6 +83,21 @@ class ScriptsTest(unittest.TestCase):
             library = re.search(r"^LibTorch_CPU_LIBRARY:FILEPATH=(.*)$", file.read(), re.M)[1]
         self.assertIn(f"/{digest}/torch/lib/", library)
 
+    def test_the_contract_is_lint_clean(self):
+        store = os.environ.get("G2LL_DEPS") or os.path.expanduser("~/.cache/g2ll")
+        with open(os.path.join(REPOSITORY, "deploy/deps/wheels-tools.txt"), encoding="utf-8") as file:
+            pins = "".join(line for line in file if "==" in line)
+        buf = os.path.join(store, "tools-" + hashlib.sha256(pins.encode()).hexdigest()[:16], "bin/buf")
+        self.assertTrue(os.path.exists(buf), f"no {buf}: run deploy/install_deps.sh --tools")
+        result = run(buf, "lint", "proto")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_sources_are_formatted(self):
+        files = run("git", "ls-files", "*.cc", "*.h").stdout.split()
+        self.assertTrue(files)
+        result = run("clang-format", "--dry-run", "--Werror", *files)
+        self.assertEqual(result.returncode, 0, result.stderr[:2000])
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main(verbosity=2))

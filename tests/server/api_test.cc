@@ -141,7 +141,7 @@ class ApiTest : public ::testing::Test {
   void PushPoints(const std::string& job_uid, int64_t first, int64_t last) {
     grpc::ClientContext call;
     auto stream = workers_->PushTelemetry(&call);
-    v1::TelemetryBatch batch;
+    v1::PushTelemetryRequest batch;
     batch.set_job_uid(job_uid);
     batch.set_epoch(1);
     for (int64_t seq = first; seq <= last; ++seq) {
@@ -196,8 +196,8 @@ class ApiTest : public ::testing::Test {
   std::unique_ptr<v1::TelemetryService::Stub> telemetry_;
   std::unique_ptr<v1::WorkerService::Stub> workers_;
   std::unique_ptr<grpc::ClientContext> worker_call_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::WorkerState, v1::DesiredState>> worker_;
-  v1::WorkerState report_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::SessionRequest, v1::DesiredState>> worker_;
+  v1::SessionRequest report_;
 };
 
 TEST_F(ApiTest, ACreatedJobHasItsDefaultsAndItsEvents) {

@@ -121,8 +121,8 @@ v1::Inventory Agent::MakeInventory() const {
   return inventory;
 }
 
-v1::WorkerState Agent::State() {
-  v1::WorkerState state;
+v1::SessionRequest Agent::State() {
+  v1::SessionRequest state;
   state.set_worker(settings_.name);
   state.set_incarnation(incarnation_);
   for (v1::DataCheckResult& result : data_checks_.Results()) {

@@ -65,7 +65,7 @@ class Agent : private SessionHandler {
   Snapshot snapshot() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  v1::WorkerState State() override ABSL_LOCKS_EXCLUDED(mutex_);
+  v1::SessionRequest State() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnDesired(const v1::DesiredState& desired) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnTick() override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnRejected(const absl::Status& status) override;

@@ -107,7 +107,7 @@ void SessionClient::WriteStates(Stream& stream, std::stop_token stop) {
       included = changes_;
     }
     handler_.OnTick();
-    const v1::WorkerState state = handler_.State();
+    const v1::SessionRequest state = handler_.State();
     lease_.OnSent(Lease::Clock::now());
     if (!stream.Write(state)) return;
 

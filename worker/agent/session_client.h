@@ -21,7 +21,7 @@ class SessionHandler {
  public:
   virtual ~SessionHandler() = default;
   // The worker's full state now.
-  virtual v1::WorkerState State() = 0;
+  virtual v1::SessionRequest State() = 0;
   // What the coordinator wants; the same may come again.
   virtual void OnDesired(const v1::DesiredState& desired) = 0;
   // Called at least every few seconds, connected or not.
@@ -51,7 +51,7 @@ class SessionClient {
   bool connected() const { return connected_; }
 
  private:
-  using Stream = grpc::ClientReaderWriterInterface<v1::WorkerState, v1::DesiredState>;
+  using Stream = grpc::ClientReaderWriterInterface<v1::SessionRequest, v1::DesiredState>;
 
   void Loop(std::stop_token stop);
   // One stream, until it breaks or `stop`. Returns why it ended.

@@ -47,9 +47,9 @@ bool TelemetryOutbox::HasUnsent() const {
   return false;
 }
 
-v1::TelemetryBatch TelemetryOutbox::FillBatch(const AttemptKey& attempt, int rank,
-                                              Stream& stream) const {
-  v1::TelemetryBatch batch;
+v1::PushTelemetryRequest TelemetryOutbox::FillBatch(const AttemptKey& attempt, int rank,
+                                                    Stream& stream) const {
+  v1::PushTelemetryRequest batch;
   batch.set_job_uid(attempt.job_uid);
   batch.set_epoch(attempt.epoch);
   batch.set_rank(rank);
@@ -63,7 +63,7 @@ v1::TelemetryBatch TelemetryOutbox::FillBatch(const AttemptKey& attempt, int ran
   return batch;
 }
 
-std::optional<v1::TelemetryBatch> TelemetryOutbox::TakeBatch(std::stop_token stop) {
+std::optional<v1::PushTelemetryRequest> TelemetryOutbox::TakeBatch(std::stop_token stop) {
   // Taking the lock makes the waiting thread look at its condition again.
   const std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mutex_); });
   absl::MutexLock lock(&mutex_);

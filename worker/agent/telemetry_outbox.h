@@ -69,7 +69,8 @@ class TelemetryOutbox {
 
   // Waits for items that this connection has not sent and returns some of one rank,
   // in order; nothing once `stop` is requested.
-  std::optional<v1::TelemetryBatch> TakeBatch(std::stop_token stop) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::optional<v1::PushTelemetryRequest> TakeBatch(std::stop_token stop)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // A new connection: everything that is not acknowledged is to be sent again.
   void Rewind() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -100,7 +101,7 @@ class TelemetryOutbox {
   bool IsAcked(const AttemptKey& attempt, const TelemetryMarks& marks) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasUnsent() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  v1::TelemetryBatch FillBatch(const AttemptKey& attempt, int rank, Stream& stream) const
+  v1::PushTelemetryRequest FillBatch(const AttemptKey& attempt, int rank, Stream& stream) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
