@@ -27,7 +27,7 @@ absl::Status RunEvaluate(const RankContext& context) {
                        FailureKind::kConfig);
   }
   evaluate::EvaluationOptions options;
-  options.job = assignment.job().substr(assignment.job().rfind('/') + 1);
+  options.job = ShortJobName(assignment);
   options.data.source = spec.data().source();
   G2LL_ASSIGN_OR_RETURN(options.data.split, SplitOf(spec.data()));
   options.data.needs_masks = true;

@@ -67,6 +67,9 @@ absl::Status RunPretrain(const RankContext& context);
 absl::Status RunFinetune(const RankContext& context);
 absl::Status RunEvaluate(const RankContext& context);
 
+// `skin` of `projects/default/jobs/skin`: how reports and curves name a job.
+std::string ShortJobName(const trainer::v1::Assignment& assignment);
+
 // The spec as JSON, as stored in checkpoints, and its SHA-256.
 std::string ConfigJson(const trainer::v1::Assignment& assignment);
 std::string ConfigDigest(const trainer::v1::Assignment& assignment);

@@ -126,6 +126,10 @@ absl::Status Run(const trainer::v1::Assignment& assignment, run::RunEvents& even
 
 }  // namespace
 
+std::string ShortJobName(const trainer::v1::Assignment& assignment) {
+  return assignment.job().substr(assignment.job().rfind('/') + 1);
+}
+
 std::string ConfigJson(const trainer::v1::Assignment& assignment) {
   std::string json;
   google::protobuf::util::JsonPrintOptions options;

@@ -121,7 +121,7 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
 
   train::History history = run.ancestors;
   train::RunRecord record;
-  record.job = context.assignment.job();
+  record.job = ShortJobName(context.assignment);
   record.kind = run.kind;
   history.runs.push_back(std::move(record));
   train::Checkpointer checkpointer(CheckpointerOptions(context, run, *task), context.events,
