@@ -78,8 +78,12 @@ TEST(AdamWTest, FrozenTensorKeepsValueMomentsAndStepCount) {
   EXPECT_EQ(At(frozen, 0), 1);
   EXPECT_NE(At(other, 0), 1);
   for (const auto& [name, tensor] : optimizer.State()) {
-    if (name.starts_with("v.")) EXPECT_EQ(tensor.abs().sum().item<double>(), 0) << name;
-    if (name == "w.step") EXPECT_EQ(tensor.item<double>(), 1);
+    if (name.starts_with("v.")) {
+      EXPECT_EQ(tensor.abs().sum().item<double>(), 0) << name;
+    }
+    if (name == "w.step") {
+      EXPECT_EQ(tensor.item<double>(), 1);
+    }
   }
 }
 
