@@ -367,7 +367,12 @@ int WaitForJob(Context& context, const std::string& full_name, std::optional<v1:
   }
   if (!status.ok()) return context.Fail(status);
   context.Say(absl::StrCat(name, " is ", v1::Job::State_Name(last.state())));
-  return state && last.state() == *state ? kDone : ExitCodeOf(last.state());
+  if (!state) return ExitCodeOf(last.state());
+  if (last.state() == *state) return kDone;
+  // It ended elsewhere. A success passed through RUNNING, but never through FAILED.
+  const int code = ExitCodeOf(last.state());
+  const bool was_passed = *state != v1::Job::FAILED && *state != v1::Job::CANCELLED;
+  return code == kDone && !was_passed ? kFailed : code;
 }
 
 void AddJobCommands(CLI::App& app, Context& context, Action& action) {

@@ -151,6 +151,8 @@ TEST_F(CliTest, WaitEndsAsTheJobDid) {
   EXPECT_EQ(Run({"wait", "bad"}), kFailed);
   EXPECT_EQ(Run({"wait", "gone"}), kCancelled);
   EXPECT_EQ(Run({"wait", "bad", "--for", "failed"}), kDone);
+  EXPECT_EQ(Run({"wait", "good", "--for", "failed"}), kFailed);
+  EXPECT_EQ(Run({"wait", "good", "--for", "running"}), kDone);
   EXPECT_EQ(Run({"wait", "nope"}), kNotFound);
 }
 
