@@ -17,6 +17,8 @@ uint32_t ScopeOf(const v1::JobSpec& spec) {
       return kMae;
     case v1::PretrainSpec::DINO:
       return kDino;
+    case v1::PretrainSpec::SUPERVISED:
+      return kSupervised;
     default:
       return kG2ll;
   }

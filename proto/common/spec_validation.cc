@@ -45,6 +45,7 @@ constexpr Range kRanges[] = {
     {"train.globalBatch", 1, 65536},
     {"train.maxSteps", 0, 1e9},
     {"train.validateEvery", 0, 1e9},
+    {"train.accumulate", 1, 65536},
     {"model.imageSize", 8, 4096},
     {"model.patch", 1, 256},
     {"model.dim", 4, 8192},
@@ -53,6 +54,7 @@ constexpr Range kRanges[] = {
     {"model.headHidden", 1, 65536},
     {"model.headBottleneck", 1, 65536},
     {"model.headOut", 2, 1048576},
+    {"model.dropPath", 0, 1, false, true},
     {"model.decoderDepth", 1, 128},
     {"model.decoderDim", 4, 8192},
     {"model.decoderHeads", 1, 128},
@@ -60,6 +62,12 @@ constexpr Range kRanges[] = {
     {"mask.beta", 0, 1},
     {"mask.regions", 1, 4096},
     {"mask.rho", 0, 1, true},
+    {"mask.topK", 1, 4096},
+    {"mask.attentionShare", 0, 1},
+    {"mask.attentionHint", 0, 1, false, true},
+    {"slic.iterations", 1, 100},
+    {"slic.compactness", 0, 1e3, true},
+    {"slic.minSizePercent", 0, 100},
     {"mim.lambda", 0, 1e6},
     {"distill.lambda", 0, 1e6},
     {"distill.studentTemp", 0, 1e3, true},
@@ -70,12 +78,19 @@ constexpr Range kRanges[] = {
     {"distill.emaStart", 0, 1},
     {"distill.emaEnd", 0, 1},
     {"distill.freezeEpochs", 0, 1e6},
+    {"ibot.lambda", 0, 1e6},
+    {"ibot.teacherTemp", 0, 1e3, true},
+    {"ibot.warmTemp", 0, 1e3, true},
+    {"ibot.warmEpochs", 0, 1e6},
+    {"koleo.lambda", 0, 1e6},
+    {"supervised.labelSmoothing", 0, 1, false, true},
     {"optim.lr", 0, 1e3, true},
     {"optim.minLr", 0, 1e3},
     {"optim.warmup", 0, 1e6},
     {"optim.weightDecay", 0, 1e3},
     {"optim.weightDecayEnd", 0, 1e3},
     {"optim.clip", 0, 1e6},
+    {"optim.layerDecay", 0, 1, true},
     {"aug.horizontalFlip", 0, 1},
     {"aug.verticalFlip", 0, 1},
     {"aug.colorJitter", 0, 1},
@@ -85,6 +100,13 @@ constexpr Range kRanges[] = {
     {"aug.cropMinScale", 0, 1, true},
     {"aug.shiftScaleRotate", 0, 1},
     {"aug.noise", 0, 1},
+    {"aug.brightness", 0, 1},
+    {"aug.contrast", 0, 1},
+    {"aug.saturation", 0, 1},
+    {"aug.hue", 0, 0.5},
+    {"aug.solarize", 0, 1},
+    {"aug.cutmix", 0, 1},
+    {"seg.ema", 0, 1, false, true},
 };
 
 std::string LimitText(double value) {
@@ -135,7 +157,13 @@ class Checker {
       CheckEncoder();
       CheckOptimizer();
     }
-    if (spec_.has_pretrain()) CheckPretrain();
+    if (spec_.has_pretrain()) {
+      if (spec_.pretrain().method() == v1::PretrainSpec::SUPERVISED) {
+        CheckSupervised();
+      } else {
+        CheckPretrain();
+      }
+    }
     if (spec_.has_finetune()) CheckSegmentation();
     CheckSource();
     return std::move(violations_);
@@ -162,7 +190,10 @@ class Checker {
   void CheckEncoder();
   void CheckOptimizer();
   void CheckPretrain();
+  void CheckSupervised();
   void CheckMask();
+  void CheckPatchDistillation();
+  void CheckExcludedIds();
   void CheckSegmentation();
   void CheckSource();
   void CheckBatch();
@@ -251,6 +282,26 @@ void Checker::CheckData() {
   static const std::set<std::string> kSplits = {"train", "validation", "test", "all"};
   if (!kSplits.contains(data.split())) {
     Add("data.split", data.split(), "one of train, validation, test, all");
+  }
+  if (!data.class_file().empty() && data.class_file().front() != '/') {
+    Add("data.classFile", data.class_file(), "an absolute path of a CSV file, or nothing");
+  }
+  CheckExcludedIds();
+}
+
+void Checker::CheckExcludedIds() {
+  const auto& entries = Data(spec_).exclude_ids();
+  for (const std::string& entry : entries) {
+    if (entry == "none" && entries.size() == 1) continue;
+    const size_t hash = entry.find('#');
+    const bool has_good_split =
+        hash == std::string::npos ||
+        std::set<std::string>{"train", "validation", "test", "all"}.contains(
+            entry.substr(hash + 1));
+    if (entry == "held" || (!entry.empty() && entry.front() == '/' && has_good_split)) continue;
+    Add("data.excludeIds", entry,
+        "held, an absolute data folder, FOLDER#validation (or another split), an absolute text "
+        "file of ids, or none by itself");
   }
 }
 
@@ -368,7 +419,46 @@ void Checker::CheckPretrain() {
   if (spec.mim().lambda() == 0 && spec.distill().lambda() == 0) {
     Add("mim.lambda", "0", "above 0 where distill.lambda is 0: one loss must be left");
   }
+  if (spec.mask().strategy() == v1::MaskSpec::ATTMASK && spec.distill().lambda() == 0) {
+    Add("mask.strategy", "attmask",
+        "another strategy where distill.lambda is 0: attention is the teacher's");
+  }
+  CheckPatchDistillation();
   CheckMask();
+}
+
+// Groups of settings that say nothing about a classifier.
+void Checker::CheckSupervised() {
+  const v1::PretrainSpec& spec = spec_.pretrain();
+  const auto refuse = [this](bool is_given, const char* group) {
+    if (is_given) Add(group, "settings", "nothing with method supervised, which only classifies");
+  };
+  refuse(spec.has_mask(), "mask");
+  refuse(spec.has_slic(), "slic");
+  refuse(spec.has_mim(), "mim");
+  refuse(spec.has_distill(), "distill");
+  refuse(spec.has_ibot(), "ibot");
+  refuse(spec.has_koleo(), "koleo");
+}
+
+void Checker::CheckPatchDistillation() {
+  const v1::PretrainSpec& spec = spec_.pretrain();
+  if (!(spec.ibot().lambda() > 0)) return;
+  if (spec.distill().lambda() == 0) {
+    Add("ibot.lambda", NumberText(spec.ibot().lambda()),
+        "0 where distill.lambda is 0: patches are distilled through the same head and teacher");
+  } else if (spec.ibot().source() == v1::IbotSpec::DECODER && spec.mim().lambda() == 0) {
+    Add("ibot.source", "decoder", "encoder where mim.lambda is 0: there is no decoder");
+  } else if (spec.ibot().source() == v1::IbotSpec::DECODER &&
+             spec.model().decoder_dim() != spec.model().dim()) {
+    Add("model.decoderDim", absl::StrCat(spec.model().decoder_dim()),
+        absl::StrCat("model.dim, which is ", spec.model().dim(),
+                     ", where ibot.source is decoder: both go through one head"));
+  } else if (spec.ibot().source() == v1::IbotSpec::ENCODER &&
+             spec.mask().student_input() != v1::MaskSpec::MASK_TOKEN_ALL) {
+    Add("ibot.source", "encoder",
+        "decoder, unless mask.studentInput is mask_token_all: the encoder sees no masked patch");
+  }
 }
 
 void Checker::CheckMask() {

@@ -126,7 +126,7 @@ TEST(DefaultsTest, ASecondCallChangesNothing) {
 // that the field can have.
 TEST(DefaultsTest, EveryFieldHasADefaultThatIsValid) {
   static const std::set<std::string> kUnset = {"resources.memory", "policy.hangTimeout",
-                                               "dependsOn"};
+                                               "dependsOn", "data.classFile"};
   for (const char* kind : {"PretrainJob", "FinetuneJob", "EvaluateJob"}) {
     for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
       const v1::JobSpec spec = Filled(kind, recipe);
@@ -151,7 +151,8 @@ TEST(DefaultsTest, EveryFieldHasADefaultThatIsValid) {
 
 TEST(DefaultsTest, MethodsAreValidInEveryRecipe) {
   for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
-    for (const auto method : {v1::PretrainSpec::MAE, v1::PretrainSpec::DINO}) {
+    for (const auto method :
+         {v1::PretrainSpec::MAE, v1::PretrainSpec::DINO, v1::PretrainSpec::SUPERVISED}) {
       EXPECT_THAT(Validate(Filled("PretrainJob", recipe, method)), IsEmpty());
     }
   }

@@ -19,6 +19,10 @@ struct PretrainBatch {
   torch::Tensor masked_ids;
   // B.
   int64_t num_images = 0;
+  // Data set index of each image, and the pass over the data (from 0) of this step:
+  // with the view the key of everything that is random for an image.
+  std::vector<int64_t> indices;
+  int64_t epoch = 0;
 };
 
 // One rank's share of a fine-tuning or evaluation step.

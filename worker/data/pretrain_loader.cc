@@ -71,6 +71,8 @@ class PretrainLoaderImpl final : public PretrainLoader {
     const int64_t side = options_.input.image_size;
     const int64_t num_masked = mask::NumMasked(num_patches(), options_.mask.gamma);
     work.batch.num_images = num_images;
+    work.batch.indices = work.indices;
+    work.batch.epoch = sampler_.epoch(step);
     work.batch.views = torch::empty({rows, 3, side, side}, torch::kFloat32);
     work.batch.visible_ids = torch::empty({rows, num_patches() - num_masked}, torch::kInt64);
     work.batch.masked_ids = torch::empty({rows, num_masked}, torch::kInt64);
