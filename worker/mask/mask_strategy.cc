@@ -111,6 +111,9 @@ absl::StatusOr<std::unique_ptr<MaskStrategy>> MakeMaskStrategy(const MaskOptions
       return std::make_unique<SemanticMask>(options);
     case MaskKind::kSemanticFocal:
       return std::make_unique<SemanticFocalMask>(options);
+    case MaskKind::kBlock:
+    case MaskKind::kAttention:  // where attention decides, it does so during the step
+      return std::make_unique<RandomMask>(options);
   }
   return absl::InvalidArgumentError("mask.strategy: unknown kind");
 }

@@ -12,10 +12,37 @@
 
 namespace g2ll::mask {
 
-enum class MaskKind { kRandom, kSemantic, kSemanticFocal };
+enum class MaskKind { kRandom, kSemantic, kSemanticFocal, kBlock, kAttention };
+
+// How a number of patches is shared over regions.
+enum class Shares {
+  kEqual,         // the same number for each, as far as it has room
+  kProportional,  // by size, largest remainder first
+};
+
+// Which regions are central. A rule that finds none falls back to kPrefix.
+enum class Central {
+  kPrefix,    // shortest prefix of the order whose caps hold the central share
+  kNoBorder,  // those without a patch at the border
+  kWindow,    // those with most of their patches in the central half of each side
+  kTopK,      // the first `top_k` of the order
+};
+
+// From the most central region to the least.
+enum class CentralOrder { kDistance, kSaliency };
+
+// What a region's place is measured in: the whole image, also for a view that was
+// cropped from it, or the view.
+enum class CenterOf { kImage, kView };
 
 // How the central count n * gamma * beta becomes a whole number.
 enum class FocalRounding { kNearest, kFloor, kCeil };
+
+// How masks change during a run.
+enum class Curriculum {
+  kConstant,
+  kIntraToInter,  // from a part of every region to whole regions (SemMAE)
+};
 
 // Settings of the mask (paper 2.2).
 struct MaskOptions {
@@ -25,10 +52,21 @@ struct MaskOptions {
   int regions = 8;      // superpixels K asked of SLIC
   double rho = 0.75;    // at most this share of a region while others have room
   FocalRounding rounding = FocalRounding::kNearest;  // 44.8 -> 45
+  Shares allocation = Shares::kEqual;
+  Central central = Central::kPrefix;
+  int top_k = 2;  // for Central::kTopK
+  CentralOrder order = CentralOrder::kDistance;
+  CenterOf center = CenterOf::kImage;
+  Curriculum curriculum = Curriculum::kConstant;
+  bool shared = false;           // the second view has the first view's mask
+  double attention_share = 0.5;  // kAttention: chance that attention picks the patches
+  double attention_hint = 0.0;   // kAttention: share of the most attended left visible
 };
 
 // Error: InvalidArgument naming the setting, the value and what is allowed: gamma,
-// beta and rho in [0, 1], regions in [1, num_patches].
+// beta, rho, attention_share and attention_hint in [0, 1], regions in
+// [1, num_patches], top_k in [1, regions] where it is used, a curriculum only with
+// regions, shared masks only where one mask can serve two views.
 absl::Status Validate(const MaskOptions& options, int num_patches);
 
 // Patches hidden of n: n - int(n * (1 - gamma)), the same for every image, so that

@@ -22,7 +22,8 @@ enum class Purpose : uint32_t {
   kInitialization = 7,
   kDropPath = 8,
   kBootstrap = 9,
-  kSample = 10,  // choice of images for a check or a picture
+  kSample = 10,     // choice of images for a check or a picture
+  kAttention = 11,  // whether a mask follows the teacher's attention
 };
 
 // Names one stream. Equal keys give equal numbers on every host, rank and
