@@ -72,9 +72,38 @@ absl::Status CheckAll(client::Client& client, const std::vector<v1::CreateJobReq
   return absl::OkStatus();
 }
 
+// A job as JSON with the source of every default: `spec.mask.gamma` -> `P 2.2`.
+nlohmann::ordered_json WithSources(const v1::Job& job, const spec::DefaultSources& sources) {
+  nlohmann::ordered_json json = JobJson(job);
+  nlohmann::ordered_json& defaults = json["defaults"] = nlohmann::ordered_json::object();
+  for (const auto& [path, source] : sources) defaults["spec." + path] = source;
+  return json;
+}
+
+// What a dry run prints of a job; `given` is the spec without defaults.
+void PrintDryRun(Context& context, const v1::Job& job, const v1::JobSpec& given) {
+  const spec::DefaultSources sources = spec::SourcesOfDefaults(given);
+  switch (context.FormatOr(Format::kYaml)) {
+    case Format::kJson:
+      context.PrintJson(WithSources(job, sources), /*one_line=*/true);
+      return;
+    case Format::kYaml:
+      *context.env.out << "---\n"
+                       << spec::FormatJobFile(ShortName(job.name()), ProjectOf(job.name()),
+                                              {job.labels().begin(), job.labels().end()},
+                                              job.spec(), sources)
+                       << std::flush;
+      return;
+    case Format::kTable:
+    case Format::kName:
+      context.Print(job.name());
+      return;
+  }
+}
+
 void PrintSubmitted(Context& context, const v1::Job& job, const SubmitOptions& options) {
   const std::string name = ShortName(job.name());
-  switch (context.FormatOr(options.dry_run ? Format::kYaml : Format::kTable)) {
+  switch (context.format()) {
     case Format::kJson:
       context.PrintJson(JobJson(job), /*one_line=*/true);
       return;
@@ -90,7 +119,7 @@ void PrintSubmitted(Context& context, const v1::Job& job, const SubmitOptions& o
       context.Print(job.name());
       break;
   }
-  if (options.dry_run || options.follow || context.format() == Format::kName) return;
+  if (options.follow || context.format() == Format::kName) return;
   context.Say(absl::StrCat("  watch it:   g2ll watch ", name));
   context.Say(absl::StrCat("  its log:    g2ll logs -f ", name));
   context.Say(absl::StrCat("  why it waits or failed:  g2ll why ", name));
@@ -148,7 +177,9 @@ int Submit(Context& context, const SubmitOptions& options) {
     const absl::Status status = CheckAll(context.client(), requests, &jobs);
     if (!status.ok()) return fail(status, loaded.jobs[jobs.size()]);
     if (options.dry_run) {
-      for (const v1::Job& job : jobs) PrintSubmitted(context, job, options);
+      for (size_t i = 0; i < jobs.size(); ++i) {
+        PrintDryRun(context, jobs[i], requests[i].job().spec());
+      }
       return kDone;
     }
     jobs.clear();
@@ -169,14 +200,18 @@ void AddSubmitCommand(CLI::App& app, Context& context, Action& action) {
   const auto options = std::make_shared<SubmitOptions>();
   command->footer(
       "Examples:\n  g2ll submit -f job.yaml --follow\n"
-      "  g2ll submit -f job.yaml --set spec.train.epochs=3 --dry-run");
+      "  g2ll submit -f job.yaml --set spec.train.epochs=3 --dry-run\n"
+      "  g2ll submit -f chain.yaml --set pretrain.data.source=/data/ISIC_2019 "
+      "--set finetune.data.source=/data/ISIC_2017");
   command->add_option("-f,--file", options->file, "Job file; - is standard input")->required();
   command
       ->add_option("--set", options->overrides,
-                   "Replace a value of the file, for example spec.train.epochs=3; may be repeated")
+                   "Replace a value of the file: spec.train.epochs=3 in every job that has it, "
+                   "pretrain.train.epochs=3 in jobs of this kind; may be repeated")
       ->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run,
-                    "Check on the server and print the full spec, but store nothing");
+                    "Check on the server and print the full spec with the source of every "
+                    "default, but store nothing");
   command->add_option("--request-id", options->request_id,
                       "The same id again is the same job, never a second one");
   CLI::Option* follow =

@@ -57,48 +57,65 @@ bool IsGiven(const FieldRef& target) {
 }
 
 // A user who counts epochs means it, also where the recipe counts updates.
-void PreferGivenLength(v1::JobSpec* spec) {
+bool PreferGivenLength(v1::JobSpec* spec) {
   const v1::TrainSpec& given = Train(*spec);
-  if (!given.has_epochs() || given.has_updates() || given.epochs() == 0) return;
+  if (!given.has_epochs() || given.has_updates() || given.epochs() == 0) return false;
   if (spec->has_pretrain()) spec->mutable_pretrain()->mutable_train()->set_updates(0);
   if (spec->has_finetune()) spec->mutable_finetune()->mutable_train()->set_updates(0);
+  return spec->has_pretrain() || spec->has_finetune();
 }
 
 // A user who asks for at least so many ranks gets no default below that number.
-void RaiseDefaultMax(v1::ResourceSpec::Ranks* ranks) {
-  if (ranks->has_min() && !ranks->has_max() && ranks->min() > 1) ranks->set_max(ranks->min());
+bool RaiseDefaultMax(v1::ResourceSpec::Ranks* ranks) {
+  if (!ranks->has_min() || ranks->has_max() || ranks->min() <= 1) return false;
+  ranks->set_max(ranks->min());
+  return true;
 }
 
-void PreferGivenRanks(v1::JobSpec* spec) {
-  if (!Resources(*spec).has_ranks()) return;
+bool PreferGivenRanks(v1::JobSpec* spec) {
+  if (!Resources(*spec).has_ranks()) return false;
   if (spec->has_pretrain()) {
-    RaiseDefaultMax(spec->mutable_pretrain()->mutable_resources()->mutable_ranks());
+    return RaiseDefaultMax(spec->mutable_pretrain()->mutable_resources()->mutable_ranks());
   }
-  if (spec->has_finetune()) {
-    RaiseDefaultMax(spec->mutable_finetune()->mutable_resources()->mutable_ranks());
-  }
+  return spec->has_finetune() &&
+         RaiseDefaultMax(spec->mutable_finetune()->mutable_resources()->mutable_ranks());
 }
 
-}  // namespace
-
-void ApplyDefaults(v1::JobSpec* spec) {
+// Fills `spec` in and notes where each default comes from.
+void Fill(v1::JobSpec* spec, DefaultSources* sources) {
   google::protobuf::Message* kind = MutableKindMessage(spec);
   if (kind == nullptr) return;
-  PreferGivenLength(spec);
-  PreferGivenRanks(spec);
+  if (PreferGivenLength(spec)) sources->emplace("train.updates", "train.epochs is given");
+  if (PreferGivenRanks(spec))
+    sources->emplace("resources.ranks.max", "resources.ranks.min is given");
   const v1::Recipe recipe = RecipeOf(*spec);
   const uint32_t scope = ScopeOf(*spec);
   for (const Default& row : Defaults()) {
     const char* text = TextFor(row, recipe);
-    if ((row.scope & scope) == 0 || text == nullptr || *text == '\0') continue;
+    if ((row.scope & scope) == 0 || text == nullptr) continue;
     const FieldRef target = MutableField(kind, row.path);
     if (target.field == nullptr || IsGiven(target)) continue;
+    sources->emplace(row.path, row.source);
+    if (*text == '\0') continue;
     if (target.field->is_repeated()) {
       SetList(target, text);
     } else {
       SetFromText(target.message, target.field, text, ScalarStyle::kPlain);
     }
   }
+}
+
+}  // namespace
+
+void ApplyDefaults(v1::JobSpec* spec) {
+  DefaultSources ignored;
+  Fill(spec, &ignored);
+}
+
+DefaultSources SourcesOfDefaults(v1::JobSpec given) {
+  DefaultSources sources;
+  Fill(&given, &sources);
+  return sources;
 }
 
 }  // namespace g2ll::spec

@@ -2,6 +2,8 @@
 #define PROTO_COMMON_SPEC_DEFAULTS_H_
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "g2ll/v1/spec.pb.h"
@@ -42,6 +44,12 @@ const std::vector<Default>& Defaults();
 // and method. What is given stays, so a second call changes nothing. A spec
 // without a kind stays as it is.
 void ApplyDefaults(v1::JobSpec* spec);
+
+// Where a spec's defaults come from: the path below `spec` of every field that
+// ApplyDefaults(`given`) fills in or leaves unset on purpose -> its source. What
+// `given` sets is not in it.
+using DefaultSources = std::map<std::string, std::string>;
+DefaultSources SourcesOfDefaults(v1::JobSpec given);
 
 }  // namespace g2ll::spec
 

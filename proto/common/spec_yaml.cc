@@ -312,32 +312,69 @@ bool KindHasPath(const YamlNode& document, std::string_view path) {
   return FindField(KindMessage(spec)->GetDescriptor(), path) != nullptr;
 }
 
+// `pretrain.data.source`: for documents of one kind only.
+struct KindPrefix {
+  std::string_view prefix;
+  std::string_view kind;
+};
+constexpr KindPrefix kKindPrefixes[] = {
+    {"pretrain.", "PretrainJob"}, {"finetune.", "FinetuneJob"}, {"evaluate.", "EvaluateJob"}};
+
+// Which documents an override is for.
+struct OverrideTarget {
+  std::string path;       // begins with `spec.` or `metadata.`
+  std::string_view kind;  // empty: any that has the key
+};
+
+OverrideTarget TargetOf(const std::string& path) {
+  for (const KindPrefix& row : kKindPrefixes) {
+    if (path.rfind(row.prefix, 0) == 0) {
+      return {absl::StrCat("spec.", path.substr(row.prefix.size())), row.kind};
+    }
+  }
+  return {path, ""};
+}
+
+bool IsOfKind(const YamlNode& document, std::string_view kind) {
+  const YamlNode* given = FindChild(document, "kind");
+  return kind.empty() || (given != nullptr && given->text == kind);
+}
+
 void ApplyOverride(const Override& change, std::vector<YamlNode>* documents,
                    std::vector<Fault>* faults) {
-  const std::string& path = change.path;
+  const OverrideTarget target = TargetOf(change.path);
+  const std::string& path = target.path;
   if ((path.rfind("spec.", 0) != 0 && path.rfind("metadata.", 0) != 0) || path.back() == '.' ||
       path.find("..") != std::string::npos) {
-    faults->push_back({0, Shortened(path), "this path", "spec.GROUP.KEY or metadata.KEY", ""});
+    faults->push_back({0, Shortened(change.path), "this path",
+                       "spec.GROUP.KEY, metadata.KEY, or pretrain., finetune. or evaluate. with "
+                       "GROUP.KEY",
+                       ""});
     return;
   }
   YamlDocuments value = ParseYaml(change.value);
   if (value.error || value.documents.size() > 1) {
     faults->push_back(
-        {0, path, Shortened(change.value),
+        {0, change.path, Shortened(change.value),
          value.error ? absl::StrCat("a YAML value: ", value.error->message) : "one YAML value",
          ""});
     return;
   }
   YamlNode node = value.documents.empty() ? YamlNode{} : value.documents.front();
   ClearLines(&node);
+  YamlNode* first = nullptr;
   bool used = false;
   for (YamlNode& document : *documents) {
+    if (!IsOfKind(document, target.kind)) continue;
+    if (first == nullptr) first = &document;
     if (document.kind != YamlNode::Kind::kMap || !KindHasPath(document, path)) continue;
     SetAtPath(&document, path, node);
     used = true;
   }
-  // No kind has such a key: the first document's fault tells the nearest one.
-  if (!used && !documents->empty()) SetAtPath(&documents->front(), path, node);
+  // No kind has such a key: the first document's fault tells the nearest one. A file
+  // without a job of the wanted kind has nothing to change, so that one command line
+  // serves many files.
+  if (!used && first != nullptr) SetAtPath(first, path, node);
 }
 
 }  // namespace

@@ -44,9 +44,12 @@ struct Fault {
 };
 
 // A value that replaces one of the file: `spec.train.epochs=3`. It goes to every
-// document whose kind has this key.
+// document whose kind has this key, with a kind as prefix only to those of this kind,
+// and nowhere if the file has none.
 struct Override {
-  std::string path;   // begins with `spec.` or `metadata.`
+  // Begins with `spec.` or `metadata.`, or with the kind of job that it is for in
+  // place of `spec`: `pretrain.data.source`.
+  std::string path;
   std::string value;  // YAML
 };
 
@@ -60,10 +63,12 @@ struct JobFile {
 // after a fault of YAML itself is looked at. Time and memory are bounded.
 JobFile ParseJobFile(std::string_view text, const std::vector<Override>& overrides = {});
 
-// A job as a job file that ParseJobFile reads back to the same spec.
+// A job as a job file that ParseJobFile reads back to the same spec. Fields that
+// `sources` (SourcesOfDefaults) names get a comment `# default: SOURCE`; those that
+// it leaves unset get only that comment.
 std::string FormatJobFile(std::string_view name, std::string_view project,
-                          const std::map<std::string, std::string>& labels,
-                          const v1::JobSpec& spec);
+                          const std::map<std::string, std::string>& labels, const v1::JobSpec& spec,
+                          const std::map<std::string, std::string>& sources = {});
 
 }  // namespace g2ll::spec
 

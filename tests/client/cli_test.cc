@@ -20,6 +20,7 @@ namespace g2ll::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -210,6 +211,19 @@ TEST_F(CliTest, DryRunPrintsAFileThatCanBeSubmittedAndStoresNothing) {
   const std::string full = out_.str();
   EXPECT_THAT(full, HasSubstr("updates: 7\n"));
   EXPECT_EQ(Submit(full), kDone);
+  EXPECT_EQ(Submit(full, {"--dry-run", "-o", "json"}), kDone);
+  EXPECT_THAT(nlohmann::json::parse(out_.str())["defaults"], IsEmpty());
+}
+
+TEST_F(CliTest, DryRunTellsTheSourceOfEveryDefault) {
+  EXPECT_EQ(Submit(kJobFile, {"--dry-run"}), kDone);
+  EXPECT_THAT(out_.str(), ContainsRegex("\n    beta: 0.7 +# default: P 2.2 and 3.4\n"));
+  EXPECT_THAT(out_.str(), HasSubstr("\n  recipe: smoke\n"));
+
+  EXPECT_EQ(Submit(kJobFile, {"--dry-run", "-o", "json"}), kDone);
+  const auto json = nlohmann::json::parse(out_.str());
+  EXPECT_EQ(json["defaults"]["spec.mask.beta"], "P 2.2 and 3.4");
+  EXPECT_FALSE(json["defaults"].contains("spec.recipe"));
 }
 
 TEST_F(CliTest, ADocumentMayDependOnAnEarlierOne) {

@@ -13,8 +13,11 @@
 namespace g2ll::spec {
 namespace {
 
+using ::testing::AnyOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::Key;
 
 v1::JobSpec Filled(const char* kind, v1::Recipe recipe,
                    v1::PretrainSpec::Method method = v1::PretrainSpec::G2LL) {
@@ -156,6 +159,40 @@ TEST(DefaultsTest, MethodsAreValidInEveryRecipe) {
       EXPECT_THAT(Validate(Filled("PretrainJob", recipe, method)), IsEmpty());
     }
   }
+}
+
+TEST(DefaultsTest, EveryDefaultTellsItsSourceAndNothingThatIsGivenDoes) {
+  for (const char* kind : {"PretrainJob", "FinetuneJob", "EvaluateJob"}) {
+    v1::JobSpec given;
+    ASSERT_TRUE(SetKind(kind, &given));
+    MutableData(&given)->set_source("/data");
+    v1::JobSpec full = given;
+    ApplyDefaults(&full);
+
+    const DefaultSources sources = SourcesOfDefaults(given);
+
+    EXPECT_FALSE(sources.contains("data.source"));
+    ForEachValue(*KindMessage(full), [&](const std::string& path, const auto&, const auto*) {
+      if (path == "data.source") return;
+      ASSERT_TRUE(sources.contains(path)) << kind << " " << path;
+      EXPECT_FALSE(sources.at(path).empty()) << kind << " " << path;
+    });
+    EXPECT_THAT(
+        SourcesOfDefaults(full),
+        Each(Key(AnyOf("resources.memory", "policy.hangTimeout", "dependsOn", "data.classFile"))));
+  }
+}
+
+TEST(DefaultsTest, ADefaultThatFollowsFromWhatIsGivenSaysSo) {
+  v1::JobSpec given;
+  given.mutable_finetune()->set_recipe(v1::SMOKE);
+  given.mutable_finetune()->mutable_train()->set_epochs(3);
+  given.mutable_finetune()->mutable_resources()->mutable_ranks()->set_min(3);
+
+  const DefaultSources sources = SourcesOfDefaults(given);
+
+  EXPECT_EQ(sources.at("train.updates"), "train.epochs is given");
+  EXPECT_EQ(sources.at("resources.ranks.max"), "resources.ranks.min is given");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 namespace g2ll::spec {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -183,6 +184,39 @@ TEST(JobFileTest, WritesWhatItReadsBack) {
     EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(file.jobs[0].spec, spec))
         << text;
   }
+}
+
+// A chain has other data for each of its jobs.
+TEST(JobFileTest, AnOverrideWithAKindGoesToThatKindOnly) {
+  const std::string text = WithSpec("  seed: 1\n") +
+                           "---\napiVersion: g2ll/v1\nkind: FinetuneJob\nmetadata: { name: b }\n"
+                           "spec: { recipe: smoke }\n";
+
+  const JobFile file = ParseJobFile(text, {{"pretrain.data.source", "/a"},
+                                           {"finetune.data.source", "/b"},
+                                           {"evaluate.data.source", "/c"}});
+
+  ASSERT_THAT(Texts(file), IsEmpty());
+  EXPECT_EQ(file.jobs[0].spec.pretrain().data().source(), "/a");
+  EXPECT_EQ(file.jobs[1].spec.finetune().data().source(), "/b");
+  EXPECT_THAT(Texts(ParseJobFile(text, {{"finetune.mask.gamma", "0.5"}})),
+              ElementsAre(HasSubstr("--set spec.mask: given an unknown key")));
+}
+
+TEST(JobFileTest, WritesWhereDefaultsComeFromAndReadsTheFileBack) {
+  v1::JobSpec given;
+  given.mutable_pretrain()->mutable_data()->set_source("/data/a");
+  given.mutable_pretrain()->mutable_mask()->set_gamma(0.5);
+  v1::JobSpec spec = given;
+  ApplyDefaults(&spec);
+
+  const std::string text = FormatJobFile("a", "p", {}, spec, SourcesOfDefaults(given));
+
+  EXPECT_THAT(text, ContainsRegex("\n    gamma: 0.5\n    beta: 0.7 +# default: P 2.2 and 3.4\n"));
+  EXPECT_THAT(text, ContainsRegex("\n    # hangTimeout is not set +# default: unset: automatic"));
+  const JobFile file = ParseJobFile(text);
+  ASSERT_THAT(Texts(file), IsEmpty()) << text;
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(file.jobs[0].spec, spec)) << text;
 }
 
 // Bombs: each is refused with one fault, within a second and within the bounds
