@@ -242,12 +242,12 @@ class JobService final : public v1::JobService::CallbackService {
         [driver = driver, storage = context_.storage](absl::StatusOr<JobPtr> job) {
           if (!job.ok()) {
             driver->End(job.status());
-          } else if ((*job)->kind != cluster::JobKind::kEvaluate) {
-            driver->End(NoReport((*job)->FullName(), "it is not an EvaluateJob"));
           } else if ((*job)->report_path.empty()) {
             driver->End(
                 NoReport((*job)->FullName(),
-                         absl::StrCat("it is ", std::string(cluster::Name((*job)->state)))));
+                         (*job)->state == cluster::JobState::kSucceeded
+                             ? std::string("it wrote none")
+                             : absl::StrCat("it is ", std::string(cluster::Name((*job)->state)))));
           } else {
             driver->Start(std::make_unique<FileSource>(
                 [storage, job = *job] { return ListReport(*storage, *job); }, "REPORT_DAMAGED"));

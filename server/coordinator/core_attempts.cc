@@ -158,16 +158,18 @@ void Core::Succeed(JobRecord& job, const GangVerdict& verdict, absl::Time now) {
   AttemptRecord& attempt = job.attempts.back();
   const std::string reports = absl::StrCat("reports/", job.uid, "/e", attempt.epoch);
   const bool evaluates = job.kind == cluster::JobKind::kEvaluate;
+  const bool has_report =
+      verdict.report_path == reports || storage::IsInside(verdict.report_path, reports);
   FailureRecord failure;
-  if (evaluates && verdict.report_path != reports &&
-      !storage::IsInside(verdict.report_path, reports)) {
+  // The report is all that an evaluation leaves; the work of others counts without.
+  if (evaluates && !has_report) {
     failure.message = absl::StrCat("all ranks ended well, but the report '", verdict.report_path,
                                    "' does not lie in ", reports);
   } else if (!evaluates && job.latest_checkpoint.empty()) {
     failure.message = "all ranks ended well, but no checkpoint was committed";
   } else {
     attempt.outcome = AttemptOutcome::kSucceeded;
-    job.report_path = verdict.report_path;
+    job.report_path = has_report ? verdict.report_path : std::string();
     if (job.state == JobState::kStarting) {
       // A short job can end before its ranks were seen at work.
       Move(job, JobEvent::kAllJoined, {}, "coordinator", now).IgnoreError();

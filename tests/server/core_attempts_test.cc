@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "proto/common/grpc_status.h"
 #include "tests/server/core_fixture.h"
 
@@ -256,6 +259,25 @@ TEST_F(CoreTest, AnEvaluationSucceedsWithItsReportOnly) {
 
   EXPECT_EQ(StateOf("a"), JobState::kSucceeded);
   EXPECT_EQ(Job("a")->report_path, absl::StrCat("reports/", Job("a")->uid, "/e1"));
+}
+
+TEST_F(CoreTest, ATrainingKeepsItsReportAndCountsWithoutOne) {
+  FakeWorker worker = Connect("w1");
+  for (const auto& [name, below] : {std::pair("own", "reports/%s/e1"), std::pair("none", ""),
+                                    std::pair("other", "checkpoints/%s/e1")}) {
+    RunJob(worker, name);
+    Commit(MakeCommit(name, 5)).value();
+    const std::string path = absl::StrReplaceAll(below, {{"%s", Job(name)->uid}});
+    worker.report.attempts[0].phase = AttemptPhase::kEnded;
+    worker.report.attempts[0].ranks[0].exited = true;
+    worker.report.attempts[0].report_path = path;
+    Report(worker);
+
+    EXPECT_EQ(StateOf(name), JobState::kSucceeded) << name;
+    EXPECT_EQ(Job(name)->report_path, std::string(name) == "own" ? path : "") << name;
+    worker.report.attempts.clear();
+    Report(worker);
+  }
 }
 
 }  // namespace
