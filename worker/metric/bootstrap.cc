@@ -1,24 +1,13 @@
 #include "worker/metric/bootstrap.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <vector>
 
+#include "worker/metric/quantile.h"
 #include "worker/random/rng.h"
 
 namespace g2ll::metric {
-namespace {
-
-// Linear interpolation between the order statistics of `sorted`.
-double Quantile(const std::vector<double>& sorted, double q) {
-  const double position = q * static_cast<double>(sorted.size() - 1);
-  const size_t below = static_cast<size_t>(position);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return std::lerp(sorted[below], sorted[above], position - static_cast<double>(below));
-}
-
-}  // namespace
 
 Interval BootstrapMean(std::span<const double> values, const BootstrapOptions& options) {
   if (values.empty()) {
