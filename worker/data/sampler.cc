@@ -13,7 +13,13 @@ ShardSampler::ShardSampler(const Options& options) : options_(options) {
 }
 
 int64_t ShardSampler::steps_per_epoch() const {
-  return options_.num_images / options_.global_batch;
+  const int64_t rest = options_.num_images % options_.global_batch;
+  return options_.num_images / options_.global_batch + (options_.drop_last || rest == 0 ? 0 : 1);
+}
+
+int64_t ShardSampler::last_batch() const {
+  return std::min(options_.num_images - (steps_per_epoch() - 1) * options_.global_batch,
+                  options_.global_batch);
 }
 
 std::vector<int64_t> ShardSampler::GlobalIndices(int64_t step) const {
@@ -21,8 +27,9 @@ std::vector<int64_t> ShardSampler::GlobalIndices(int64_t step) const {
                    .epoch = static_cast<uint64_t>(epoch(step)),
                    .purpose = random::Purpose::kShuffle});
   const std::vector<int64_t> order = random::Permutation(options_.num_images, rng);
-  const auto begin = order.begin() + (step % steps_per_epoch()) * options_.global_batch;
-  return {begin, begin + options_.global_batch};
+  const int64_t begin = (step % steps_per_epoch()) * options_.global_batch;
+  const int64_t end = std::min(begin + options_.global_batch, options_.num_images);
+  return {order.begin() + begin, order.begin() + end};
 }
 
 std::vector<int64_t> ShardSampler::Indices(int64_t step) const {

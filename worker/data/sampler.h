@@ -9,8 +9,8 @@ namespace g2ll::data {
 // Which images a rank sees at which step.
 //
 // Every epoch is one seeded permutation of the data set, cut into global
-// batches; the last partial batch is dropped unless the set is smaller than one
-// batch, which is then one step an epoch. A rank takes a contiguous share of
+// batches; the last partial batch is dropped if asked for, unless the set is smaller
+// than one batch, which is then one step an epoch. A rank takes a contiguous share of
 // the global batch, so the union over ranks does not depend on their number.
 class ShardSampler {
  public:
@@ -20,12 +20,17 @@ class ShardSampler {
     int64_t seed = 0;
     int rank = 0;
     int world_size = 1;
+    // False: an epoch's last images are a smaller batch.
+    bool drop_last = true;
   };
 
   explicit ShardSampler(const Options& options);
 
   // Steps in one pass, at least 1.
   int64_t steps_per_epoch() const;
+  // Images of the global batch of an epoch's last step; that of the others is
+  // `global_batch`, or the whole set where that is smaller.
+  int64_t last_batch() const;
   // Pass that `step` (from 0) belongs to.
   int64_t epoch(int64_t step) const { return step / steps_per_epoch(); }
   // This rank's share of the step's global batch, in order.

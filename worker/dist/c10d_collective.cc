@@ -66,7 +66,9 @@ class C10dReducer final : public GradientReducer {
     reducer_->prepare_for_forward();
   }
 
-  void Backward(const torch::Tensor& loss) override {
+  void Backward(const torch::Tensor& loss, bool is_last) override {
+    // The reducer's hooks do nothing before it is prepared: gradients only add up.
+    if (!is_last) return loss.backward();
     try {
       reducer_->prepare_for_backward({loss});
       loss.backward();

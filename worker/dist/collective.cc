@@ -21,7 +21,7 @@ class LocalReducer final : public GradientReducer {
     }
   }
 
-  void Backward(const torch::Tensor& loss) override { loss.backward(); }
+  void Backward(const torch::Tensor& loss, bool) override { loss.backward(); }
 
  private:
   std::vector<torch::Tensor> parameters_;
@@ -32,6 +32,21 @@ class LocalReducer final : public GradientReducer {
 void Collective::Barrier() {
   torch::Tensor one = torch::ones({1});
   AllReduceSum(one);
+}
+
+GatheredRows Collective::GatherRows(const torch::Tensor& rows) {
+  torch::NoGradGuard no_grad;
+  torch::Tensor sizes = torch::zeros({world_size()}, torch::kInt64);
+  sizes[rank()] = rows.size(1);
+  AllReduceSum(sizes);
+  const int64_t begin = sizes.slice(0, 0, rank()).sum().item<int64_t>();
+
+  // A sum of rows that only one rank fills is a gather.
+  torch::Tensor all =
+      torch::zeros({rows.size(0), sizes.sum().item<int64_t>(), rows.size(2)}, rows.options());
+  all.narrow(1, begin, rows.size(1)).copy_(rows);
+  AllReduceSum(all);
+  return {all, begin};
 }
 
 std::vector<std::string> Collective::AllGather(const std::string& bytes) {

@@ -21,8 +21,9 @@ class CollectiveError : public std::runtime_error {
 
 // Averages the gradients of a set of parameters over the ranks of a group.
 //
-// Each step: ZeroGradients, forward, Backward. The reduction overlaps the
-// backward pass, and every rank ends with the same bits. Not thread-safe.
+// Each step: ZeroGradients, then forward and Backward once or more. The reduction
+// overlaps the last backward pass, and every rank ends with the same bits. Not
+// thread-safe.
 class GradientReducer {
  public:
   virtual ~GradientReducer() = default;
@@ -31,10 +32,18 @@ class GradientReducer {
   // buckets, so they must not be replaced.
   virtual void ZeroGradients() = 0;
 
-  // Runs the backward pass of the scalar `loss`; afterwards each parameter's
-  // gradient is the mean of the ranks' gradients. Every parameter must take
-  // part in the loss. Throws CollectiveError.
-  virtual void Backward(const torch::Tensor& loss) = 0;
+  // Runs the backward pass of the scalar `loss` and adds to the gradients. With
+  // `is_last` each parameter's gradient afterwards is the mean over the ranks of
+  // the sums since ZeroGradients; without it nothing is communicated, so ranks may
+  // differ in how many parts they have. Every parameter must take part in every
+  // loss. Throws CollectiveError.
+  virtual void Backward(const torch::Tensor& loss, bool is_last = true) = 0;
+};
+
+// Rows of all ranks.
+struct GatheredRows {
+  torch::Tensor rows;
+  int64_t begin = 0;  // where this rank's own begin
 };
 
 // The ranks of one attempt.
@@ -65,6 +74,10 @@ class Collective {
 
   // Returns when every rank has called it.
   void Barrier();
+
+  // The rows of all ranks in the order of the ranks, bit for bit, without a graph:
+  // [V,B,D] -> [V, sum of B, D]. B may differ between ranks, the rest may not.
+  GatheredRows GatherRows(const torch::Tensor& rows);
 
   // The strings of all ranks, by rank. For a few hundred bytes, not for data.
   std::vector<std::string> AllGather(const std::string& bytes);

@@ -31,9 +31,8 @@ Shifts ShiftsOf(Pairs pairs, int views) {
 torch::Tensor DistillationLoss(const torch::Tensor& student_logits,
                                const torch::Tensor& teacher_logits, const torch::Tensor& center,
                                const DistillationOptions& options) {
-  const torch::Tensor centred = Widen(teacher_logits.detach()) - center.detach();
-  return DistillationLossOf(student_logits, torch::softmax(centred / options.teacher_temp, -1),
-                            options);
+  return DistillationLossOf(
+      student_logits, TeacherProbabilities(teacher_logits, center, options.teacher_temp), options);
 }
 
 torch::Tensor DistillationLossOf(const torch::Tensor& student_logits,
@@ -58,6 +57,23 @@ torch::Tensor DistillationLossOf(const torch::Tensor& student_logits,
     sum = sum.defined() ? sum + loss : loss;
   }
   return sum / (shifts.last - shifts.first);
+}
+
+int NumPairs(Pairs pairs, int views) {
+  const Shifts shifts = ShiftsOf(pairs, views);
+  return views * (shifts.last - shifts.first);
+}
+
+torch::Tensor TeacherProbabilities(const torch::Tensor& teacher_logits, const torch::Tensor& center,
+                                   double temp) {
+  torch::NoGradGuard no_grad;
+  return torch::softmax((Widen(teacher_logits) - center) / temp, -1);
+}
+
+torch::Tensor MeanEntropy(const torch::Tensor& probabilities) {
+  torch::NoGradGuard no_grad;
+  const torch::Tensor wide = Widen(probabilities);
+  return -torch::xlogy(wide, wide).sum(-1).mean();
 }
 
 torch::Tensor TeacherEntropy(const torch::Tensor& teacher_logits, const torch::Tensor& center,

@@ -38,6 +38,17 @@ torch::Tensor DistillationLossOf(const torch::Tensor& student_logits,
                                  const torch::Tensor& teacher_probabilities,
                                  const DistillationOptions& options);
 
+// Number of (teacher view, student view) pairs of an image.
+int NumPairs(Pairs pairs, int views);
+
+// The teacher's centred and sharpened distributions, [R,K] float32 (float64 stays),
+// without a gradient: softmax((teacher_logits - center) / temp).
+torch::Tensor TeacherProbabilities(const torch::Tensor& teacher_logits, const torch::Tensor& center,
+                                   double temp);
+
+// Mean entropy of distributions [R,K] in nats, scalar.
+torch::Tensor MeanEntropy(const torch::Tensor& probabilities);
+
 // Mean entropy of the teacher's distributions in nats, scalar: ln K at collapse
 // to uniform, 0 at collapse to one output. `teacher_logits` [R,K].
 torch::Tensor TeacherEntropy(const torch::Tensor& teacher_logits, const torch::Tensor& center,

@@ -11,8 +11,9 @@ namespace g2ll::loss {
 // 1e-8), rows normalised to length 1.
 //
 // `features` [B,D], B >= 2: the student's class features of ONE view, because two
-// views of an image shall stay close. Neighbours are looked for in this rank's
-// batch. Scalar, float32 (float64 for float64 features) whatever the autocast
+// views of an image shall stay close. Neighbours are looked for among these rows:
+// for a loss that does not depend on the number of ranks they are those of all
+// ranks. Scalar, float32 (float64 for float64 features) whatever the autocast
 // type. Equal rows give a finite loss and no gradient. Throws c10::Error for
 // another shape.
 torch::Tensor KoLeoLoss(const torch::Tensor& features);

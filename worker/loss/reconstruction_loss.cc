@@ -46,7 +46,8 @@ torch::Tensor ReconstructionTarget(const torch::Tensor& images, int patch, bool 
 }
 
 torch::Tensor ReconstructionLoss(const torch::Tensor& prediction, const torch::Tensor& images,
-                                 const torch::Tensor& masked_ids, int patch, bool norm_pix) {
+                                 const torch::Tensor& masked_ids, int patch, bool norm_pix,
+                                 Distance distance) {
   TORCH_CHECK(
       masked_ids.dim() == 2 && masked_ids.size(0) == prediction.size(0) && masked_ids.size(1) > 0,
       "masked ids must be [B,k] with k > 0, got ", masked_ids.sizes());
@@ -55,7 +56,9 @@ torch::Tensor ReconstructionLoss(const torch::Tensor& prediction, const torch::T
   torch::Tensor target = Patchify(Widen(images), patch).gather(1, index);
   if (norm_pix) target = NormalizePatches(target);
   // All images have the same number of masked patches, so one mean is both.
-  return torch::mse_loss(Widen(prediction.gather(1, index)), target);
+  const torch::Tensor predicted = Widen(prediction.gather(1, index));
+  return distance == Distance::kAbsolute ? torch::l1_loss(predicted, target)
+                                         : torch::mse_loss(predicted, target);
 }
 
 }  // namespace g2ll::loss

@@ -16,15 +16,22 @@ torch::Tensor Unpatchify(const torch::Tensor& patches, int patch, int channels);
 // its mean and divided by the root of its unbiased variance + 1e-6.
 torch::Tensor ReconstructionTarget(const torch::Tensor& images, int patch, bool norm_pix);
 
-// Mean squared error over the masked patches (paper 2.1, Eq. 3): mean over a
-// patch's values, then over all masked patches of the batch. Scalar, float32
+// What a pixel's error counts for.
+enum class Distance {
+  kSquared,   // paper Eq. 3
+  kAbsolute,  // SimMIM
+};
+
+// Mean squared (or absolute) error over the masked patches (paper 2.1, Eq. 3): mean
+// over a patch's values, then over all masked patches of the batch. Scalar, float32
 // (float64 for float64 predictions) whatever the autocast type.
 //
 // `prediction` [B,n,patch*patch*3], `images` [B,3,S,S], `masked_ids` [B,k] int64,
 // k >= 1 (the patches that were REMOVED). The gradient of the other patches'
 // predictions is exactly 0.
 torch::Tensor ReconstructionLoss(const torch::Tensor& prediction, const torch::Tensor& images,
-                                 const torch::Tensor& masked_ids, int patch, bool norm_pix);
+                                 const torch::Tensor& masked_ids, int patch, bool norm_pix,
+                                 Distance distance = Distance::kSquared);
 
 }  // namespace g2ll::loss
 

@@ -96,6 +96,12 @@ void InitializeDino(VitEncoder encoder, torch::Generator generator) {
   DrawPatchBias(encoder, generator);
 }
 
+torch::Tensor DrawToken(int64_t dim, torch::Generator generator) {
+  torch::Tensor token = torch::empty({1, 1, dim});
+  DrawNormal(token, generator);
+  return token;
+}
+
 void InitializeHead(ProjectionHead head, torch::Generator generator) {
   ForEachWeight(*head, [&](const std::string& name, torch::Tensor weight) {
     if (EndsWith(name, "weight_g")) {
@@ -125,7 +131,7 @@ void InitializeDecoder(SegmentationDecoder decoder, torch::Generator generator) 
 }
 
 void InitializeSegmentation(SegmentationNetwork network, torch::Generator generator) {
-  InitializeMae(network->encoder(), generator);
+  if (network->encoder()) InitializeMae(network->encoder(), generator);
   InitializeDecoder(network->decoder(), generator);
 }
 

@@ -31,17 +31,21 @@ void InitializeMae(MaeDecoder decoder, torch::Generator generator);
 // deviation 0.02, the patch convolution as torch draws it.
 void InitializeDino(VitEncoder encoder, torch::Generator generator);
 
+// A token [1,1,dim] as both rules draw them.
+torch::Tensor DrawToken(int64_t dim, torch::Generator generator);
+
 // Linear layers normal with deviation 0.02; weight_v uniform in
 // +-1/sqrt(bottleneck) (1/16 by default), weight_g 1.
 void InitializeHead(ProjectionHead head, torch::Generator generator);
 
-// Convolutions as torch draws them: uniform in +-1/sqrt(fan_in).
+// Convolutions as torch draws them: uniform in +-1/sqrt(fan_in), and so the bias of
+// the last one; the other biases 0.
 void InitializeDecoder(SegmentationDecoder decoder, torch::Generator generator);
 
 // InitializeDino on the encoder; the linear layer normal with deviation 0.02.
 void InitializeClassifier(Classifier classifier, torch::Generator generator);
 
-// InitializeMae on the encoder, then InitializeDecoder.
+// InitializeMae on the encoder, where there is one, then InitializeDecoder.
 void InitializeSegmentation(SegmentationNetwork network, torch::Generator generator);
 
 }  // namespace g2ll::model

@@ -15,7 +15,7 @@ MaeDecoderImpl::MaeDecoderImpl(const MaeDecoderOptions& options) : options_(opti
   embed_ = register_module("decoder_embed", torch::nn::Linear(options.encoder_dim, options.dim));
   blocks_ = register_module("decoder_blocks", torch::nn::ModuleList());
   for (int i = 0; i < options.depth; ++i) {
-    blocks_->push_back(TransformerBlock(options.dim, options.heads, /*drop_path=*/0.0));
+    blocks_->push_back(TransformerBlock(options.dim, options.heads));
   }
   norm_ = register_module(
       "decoder_norm",
@@ -26,11 +26,20 @@ MaeDecoderImpl::MaeDecoderImpl(const MaeDecoderOptions& options) : options_(opti
 
 torch::Tensor MaeDecoderImpl::forward(const torch::Tensor& latent,
                                       const torch::Tensor& visible_ids) {
+  return predict(decode(latent, visible_ids));
+}
+
+torch::Tensor MaeDecoderImpl::decode(const torch::Tensor& latent,
+                                     const torch::Tensor& visible_ids) {
   torch::Tensor tokens = unshuffle(latent, visible_ids);
   for (const auto& block : *blocks_) {
     tokens = block->as<TransformerBlock>()->forward(tokens);
   }
-  return predict_->forward(norm_->forward(tokens).slice(1, 1));
+  return norm_->forward(tokens).slice(1, 1);
+}
+
+torch::Tensor MaeDecoderImpl::predict(const torch::Tensor& tokens) {
+  return predict_->forward(tokens);
 }
 
 torch::Tensor MaeDecoderImpl::unshuffle(const torch::Tensor& latent,

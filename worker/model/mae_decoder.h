@@ -35,6 +35,11 @@ class MaeDecoderImpl : public torch::nn::Module {
   // values of a patch are ordered (row, column, channel).
   torch::Tensor forward(const torch::Tensor& latent, const torch::Tensor& visible_ids);
 
+  // The two halves of forward. Tokens of all patches after the final norm, without
+  // the class token, [B,n,dim]; and the pixels that they stand for.
+  torch::Tensor decode(const torch::Tensor& latent, const torch::Tensor& visible_ids);
+  torch::Tensor predict(const torch::Tensor& tokens);
+
   // What the blocks get, [B,1+n,dim]: each visible token at its place, the mask
   // token elsewhere, positions added.
   torch::Tensor unshuffle(const torch::Tensor& latent, const torch::Tensor& visible_ids);

@@ -4,9 +4,10 @@
 
 namespace g2ll::model {
 
-WeightNormLinearImpl::WeightNormLinearImpl(int64_t in_dim, int64_t out_dim) {
+WeightNormLinearImpl::WeightNormLinearImpl(int64_t in_dim, int64_t out_dim,
+                                           bool is_length_trained) {
   weight_v_ = register_parameter("weight_v", torch::ones({out_dim, in_dim}));
-  weight_g_ = register_parameter("weight_g", torch::ones({out_dim, 1}), /*requires_grad=*/false);
+  weight_g_ = register_parameter("weight_g", torch::ones({out_dim, 1}), is_length_trained);
 }
 
 torch::Tensor WeightNormLinearImpl::forward(const torch::Tensor& input) {
@@ -19,7 +20,8 @@ ProjectionHeadImpl::ProjectionHeadImpl(const ProjectionHeadOptions& options) : o
       torch::nn::Sequential(torch::nn::Linear(options.in_dim, options.hidden), torch::nn::GELU(),
                             torch::nn::Linear(options.hidden, options.hidden), torch::nn::GELU(),
                             torch::nn::Linear(options.hidden, options.bottleneck)));
-  last_layer_ = register_module("last_layer", WeightNormLinear(options.bottleneck, options.out));
+  last_layer_ = register_module(
+      "last_layer", WeightNormLinear(options.bottleneck, options.out, !options.norm_last_layer));
 }
 
 torch::Tensor ProjectionHeadImpl::forward(const torch::Tensor& features) {

@@ -15,13 +15,16 @@ struct ProjectionHeadOptions {
   int64_t hidden = 2048;
   int64_t bottleneck = 256;
   int64_t out = 65536;  // number K of logits
+  // Rows of the last layer keep length one; else their lengths are trained.
+  bool norm_last_layer = true;
 };
 
 // Linear layer without bias whose rows are weight_g * weight_v / |weight_v|.
-// `weight_v` [out,in] is trained, `weight_g` [out,1] is frozen at one.
+// `weight_v` [out,in] is trained, `weight_g` [out,1] starts at one.
 class WeightNormLinearImpl : public torch::nn::Module {
  public:
-  WeightNormLinearImpl(int64_t in_dim, int64_t out_dim);
+  // `is_length_trained`: weight_g requires a gradient.
+  WeightNormLinearImpl(int64_t in_dim, int64_t out_dim, bool is_length_trained = false);
 
   // [B,in] -> [B,out].
   torch::Tensor forward(const torch::Tensor& input);
@@ -36,12 +39,13 @@ TORCH_MODULE(WeightNormLinear);
 // weight_g at one, logits are cosines in [-1,1].
 //
 // Names: `mlp.{0,2,4}.*`, `last_layer.weight_v`, `last_layer.weight_g`; the owner
-// registers the module as `head`. weight_g does not require a gradient.
+// registers the module as `head`. weight_g requires a gradient only without
+// `norm_last_layer`.
 class ProjectionHeadImpl : public torch::nn::Module {
  public:
   explicit ProjectionHeadImpl(const ProjectionHeadOptions& options);
 
-  // Class features [B,in_dim] -> logits [B,K].
+  // Features [B,in_dim] -> logits [B,K].
   torch::Tensor forward(const torch::Tensor& features);
 
   const ProjectionHeadOptions& options() const { return options_; }

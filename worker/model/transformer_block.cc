@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include <cmath>
+
 namespace g2ll::model {
 
 AttentionImpl::AttentionImpl(int64_t dim, int64_t heads) : heads_(heads) {
@@ -23,6 +25,20 @@ torch::Tensor AttentionImpl::forward(const torch::Tensor& tokens) {
   return proj_->forward(mixed.transpose(1, 2).reshape({batch, count, dim}));
 }
 
+torch::Tensor AttentionImpl::first_token_attention(const torch::Tensor& tokens) {
+  const int64_t batch = tokens.size(0);
+  const int64_t count = tokens.size(1);
+  const int64_t width = tokens.size(2) / heads_;
+  const auto qkv = qkv_->forward(tokens)
+                       .reshape({batch, count, 3, heads_, width})
+                       .permute({2, 0, 3, 1, 4})
+                       .unbind(0);
+  const torch::Tensor query = qkv[0].slice(2, 0, 1) / std::sqrt(static_cast<double>(width));
+  torch::Tensor scores = torch::matmul(query, qkv[1].transpose(2, 3)).squeeze(2);
+  if (scores.scalar_type() != torch::kFloat64) scores = scores.to(torch::kFloat32);
+  return torch::softmax(scores, -1).mean(1).slice(1, 1);
+}
+
 MlpImpl::MlpImpl(int64_t dim) {
   fc1_ = register_module("fc1", torch::nn::Linear(dim, 4 * dim));
   fc2_ = register_module("fc2", torch::nn::Linear(4 * dim, dim));
@@ -32,9 +48,7 @@ torch::Tensor MlpImpl::forward(const torch::Tensor& tokens) {
   return fc2_->forward(torch::gelu(fc1_->forward(tokens)));
 }
 
-TransformerBlockImpl::TransformerBlockImpl(int64_t dim, int64_t heads, double drop_path)
-    : drop_path_(drop_path) {
-  TORCH_CHECK(drop_path >= 0 && drop_path < 1, "drop path ", drop_path, " is not in [0, 1)");
+TransformerBlockImpl::TransformerBlockImpl(int64_t dim, int64_t heads) {
   const auto norm = torch::nn::LayerNormOptions({dim}).eps(kLayerNormEps);
   norm1_ = register_module("norm1", torch::nn::LayerNorm(norm));
   attn_ = register_module("attn", Attention(dim, heads));
@@ -42,17 +56,18 @@ TransformerBlockImpl::TransformerBlockImpl(int64_t dim, int64_t heads, double dr
   mlp_ = register_module("mlp", Mlp(dim));
 }
 
-torch::Tensor TransformerBlockImpl::forward(const torch::Tensor& tokens) {
-  const torch::Tensor attended = tokens + drop_path(attn_->forward(norm1_->forward(tokens)));
-  return attended + drop_path(mlp_->forward(norm2_->forward(attended)));
+torch::Tensor TransformerBlockImpl::forward(const torch::Tensor& tokens,
+                                            const torch::Tensor& keep_scales) {
+  const auto kept = [&](const torch::Tensor& branch, int64_t which) {
+    if (!keep_scales.defined()) return branch;
+    return branch * keep_scales.select(1, which).view({-1, 1, 1}).to(branch.scalar_type());
+  };
+  const torch::Tensor attended = tokens + kept(attn_->forward(norm1_->forward(tokens)), 0);
+  return attended + kept(mlp_->forward(norm2_->forward(attended)), 1);
 }
 
-torch::Tensor TransformerBlockImpl::drop_path(const torch::Tensor& branch) {
-  if (drop_path_ == 0 || !is_training()) return branch;
-  const double keep = 1 - drop_path_;
-  const torch::Tensor kept =
-      torch::empty({branch.size(0), 1, 1}, branch.options()).bernoulli_(keep);
-  return branch * kept.div_(keep);
+torch::Tensor TransformerBlockImpl::first_token_attention(const torch::Tensor& tokens) {
+  return attn_->first_token_attention(norm1_->forward(tokens));
 }
 
 }  // namespace g2ll::model

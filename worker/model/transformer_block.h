@@ -22,6 +22,11 @@ class AttentionImpl : public torch::nn::Module {
   // [B,t,D] -> [B,t,D].
   torch::Tensor forward(const torch::Tensor& tokens);
 
+  // How much the first token attends to each of the others, mean over the heads:
+  // [B,t,D] -> [B,t-1], float32 (float64 stays). Rows sum to less than 1: the rest
+  // is its attention to itself.
+  torch::Tensor first_token_attention(const torch::Tensor& tokens);
+
  private:
   int64_t heads_;
   torch::nn::Linear qkv_{nullptr};
@@ -43,19 +48,19 @@ class MlpImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Mlp);
 
-// Pre-norm transformer block: x += attn(norm1(x)); x += mlp(norm2(x)).
+// Pre-norm transformer block: x += a attn(norm1(x)); x += b mlp(norm2(x)).
 class TransformerBlockImpl : public torch::nn::Module {
  public:
-  // `drop_path` in [0,1): chance that a sample skips a branch while training.
-  TransformerBlockImpl(int64_t dim, int64_t heads, double drop_path);
+  TransformerBlockImpl(int64_t dim, int64_t heads);
 
-  // [B,t,D] -> [B,t,D].
-  torch::Tensor forward(const torch::Tensor& tokens);
+  // [B,t,D] -> [B,t,D]. `keep_scales` [B,2]: a and b of each sample (stochastic
+  // depth); undefined: both 1.
+  torch::Tensor forward(const torch::Tensor& tokens, const torch::Tensor& keep_scales = {});
+
+  // Attention::first_token_attention of the tokens that enter this block.
+  torch::Tensor first_token_attention(const torch::Tensor& tokens);
 
  private:
-  torch::Tensor drop_path(const torch::Tensor& branch);
-
-  double drop_path_;
   torch::nn::LayerNorm norm1_{nullptr};
   Attention attn_{nullptr};
   torch::nn::LayerNorm norm2_{nullptr};

@@ -36,8 +36,19 @@ EmaTeacher::EmaTeacher(const model::VitOptions& encoder_options,
 }
 
 torch::Tensor EmaTeacher::Logits(const torch::Tensor& views) {
+  return LogitsOf(Tokens(views, /*needs_attention=*/false).tokens.select(/*dim=*/1, /*index=*/0));
+}
+
+model::VitEncoderImpl::Attended EmaTeacher::Tokens(const torch::Tensor& views,
+                                                   bool needs_attention) {
   torch::NoGradGuard no_grad;
-  return head_->forward(encoder_->forward(views).select(/*dim=*/1, /*index=*/0));
+  if (needs_attention) return encoder_->forward_attended(views);
+  return {encoder_->forward(views), {}};
+}
+
+torch::Tensor EmaTeacher::LogitsOf(const torch::Tensor& features) {
+  torch::NoGradGuard no_grad;
+  return head_->forward(features);
 }
 
 void EmaTeacher::Update(double momentum) {
@@ -50,8 +61,9 @@ Center::Center(int64_t num_prototypes, double momentum, torch::Device device)
     : momentum_(momentum), value_(torch::zeros({1, num_prototypes}, device)) {}
 
 void Center::Accumulate(const torch::Tensor& teacher_logits) {
-  sum_ = loss::CenterSum(teacher_logits);
-  num_rows_ = teacher_logits.size(0);
+  const torch::Tensor sum = loss::CenterSum(teacher_logits);
+  sum_ = sum_.defined() ? sum_ + sum : sum;
+  num_rows_ += teacher_logits.size(0);
 }
 
 void Center::Update(dist::Collective& collective) {
@@ -63,6 +75,8 @@ void Center::Update(dist::Collective& collective) {
   const int64_t num_prototypes = value_.size(1);
   value_ = loss::UpdateCenter(value_, shared.narrow(1, 0, num_prototypes),
                               shared[0][num_prototypes].item<int64_t>(), momentum_);
+  sum_ = torch::Tensor();
+  num_rows_ = 0;
 }
 
 }  // namespace g2ll::pretrain

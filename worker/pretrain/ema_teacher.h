@@ -25,6 +25,12 @@ class EmaTeacher {
   // Logits of full views: [N, 3, S, S] float32 -> [N, K] float32, without a graph.
   torch::Tensor Logits(const torch::Tensor& views);
 
+  // The two halves of Logits, without a graph: tokens [N, 1+n, D] with, if asked for,
+  // the last block's attention of the class token [N, n]; and logits [R, K] of
+  // features [R, D], class or patch.
+  model::VitEncoderImpl::Attended Tokens(const torch::Tensor& views, bool needs_attention);
+  torch::Tensor LogitsOf(const torch::Tensor& features);
+
   // teacher = momentum * teacher + (1 - momentum) * student, every parameter.
   // `momentum` in [0, 1]; at 1 the teacher keeps its bits.
   void Update(double momentum);
@@ -49,16 +55,16 @@ class Center {
   // when a state is loaded.
   const torch::Tensor& value() const { return value_; }
 
-  // Remembers this step's logits [N, K] for the update.
+  // Adds logits [N, K] of this step to those of the update.
   void Accumulate(const torch::Tensor& teacher_logits);
 
-  // Takes the logits of all ranks into the centre. Communicates.
+  // Takes the logits of all parts and ranks into the centre. Communicates.
   void Update(dist::Collective& collective);
 
  private:
   double momentum_;
   torch::Tensor value_;
-  torch::Tensor sum_;  // of this step's logits, [1, K]
+  torch::Tensor sum_;  // of this step's logits, [1, K]; undefined: none yet
   int64_t num_rows_ = 0;
 };
 

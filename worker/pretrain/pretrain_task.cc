@@ -2,29 +2,31 @@
 
 #include <torch/torch.h>
 
-#include <filesystem>
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
-#include "worker/checkpoint/checkpoint_directory.h"
-#include "worker/checkpoint/module_state.h"
-#include "worker/checkpoint/tensor_file.h"
-#include "worker/loss/reconstruction_loss.h"
+#include "worker/loss/koleo_loss.h"
+#include "worker/loss/precision.h"
 #include "worker/model/initialization.h"
 
 namespace g2ll::pretrain {
 namespace {
 
-// The head's names start with this in the optimiser and in its files.
-constexpr char kHeadPrefix[] = "head.";
-constexpr char kLastLayer[] = "head.last_layer.weight_v";
-constexpr char kCenter[] = "center";
+constexpr int64_t kMaxNamedImages = 3;
 
-void AddParameters(torch::nn::Module& module, const std::string& prefix,
-                   std::vector<train::NamedParameter>& parameters) {
-  for (const auto& entry : module.named_parameters()) {
-    if (entry.value().requires_grad()) parameters.push_back({prefix + entry.key(), entry.value()});
-  }
+// [R,m,D]: the rows' tokens at `ids` [R,m].
+torch::Tensor TokensAt(const torch::Tensor& tokens, const torch::Tensor& ids) {
+  return tokens.gather(1, ids.unsqueeze(-1).expand({-1, -1, tokens.size(2)}));
+}
+
+// Root mean square over the width of the deviation over the rows, [R,D] -> [].
+torch::Tensor FeatureDeviation(const torch::Tensor& features) {
+  torch::NoGradGuard no_grad;
+  namespace F = torch::nn::functional;
+  const torch::Tensor rows = F::normalize(loss::Widen(features), F::NormalizeFuncOptions().dim(1));
+  return (rows - rows.mean(0)).square().mean().sqrt();
 }
 
 }  // namespace
@@ -34,6 +36,8 @@ PretrainTask::PretrainTask(const PretrainOptions& options,
                            dist::Collective& collective)
     : options_(options), loader_(std::move(loader)), collective_(collective) {
   TORCH_CHECK(options.mim || options.distill, "a pre-training method needs a loss");
+  TORCH_CHECK(options.distill || (!options.ibot && !options.attention_mask),
+              "patches and masks from the teacher need a teacher");
   torch::Generator generator = model::MakeGenerator(static_cast<uint64_t>(options.seed));
   encoder_ = model::VitEncoder(options.encoder);
   if (options.mim) {
@@ -50,16 +54,17 @@ PretrainTask::PretrainTask(const PretrainOptions& options,
     model::InitializeHead(head_, generator);
     head_->to(options.device, options.dtype);
     teacher_.emplace(options.encoder, options.distill->head, encoder_, head_);
-    center_.emplace(options.distill->head.out, options.distill->center_momentum, options.device);
+    const auto make_center = [&](std::optional<Center>& center) {
+      center.emplace(options.distill->head.out, options.distill->center_momentum, options.device);
+    };
+    make_center(center_);
+    if (options.ibot) make_center(patch_center_);
   }
-}
-
-std::vector<train::NamedParameter> PretrainTask::Parameters() {
-  std::vector<train::NamedParameter> parameters;
-  AddParameters(*encoder_, "", parameters);
-  if (decoder_) AddParameters(*decoder_, "", parameters);
-  if (head_) AddParameters(*head_, kHeadPrefix, parameters);
-  return parameters;
+  if (options.student_input == StudentInput::kMaskToken) {
+    mask_token_ = model::DrawToken(options.encoder.dim, generator)
+                      .to(options.device, options.dtype)
+                      .requires_grad_();
+  }
 }
 
 train::StepPlan PretrainTask::PlanStep(const train::StepContext& context) const {
@@ -67,113 +72,205 @@ train::StepPlan PretrainTask::PlanStep(const train::StepContext& context) const 
   plan.lr = options_.lr.At(context.step);
   plan.weight_decay = options_.weight_decay.At(context.step);
   if (options_.distill && context.epoch < options_.distill->freeze_epochs) {
-    plan.frozen.push_back(kLastLayer);
+    plan.frozen = {"head.last_layer.weight_v", "head.last_layer.weight_g"};
   }
   return plan;
 }
 
-absl::Status PretrainTask::LoadBatch(const train::StepContext&) {
+absl::StatusOr<int64_t> PretrainTask::LoadBatch(const train::StepContext&) {
   G2LL_ASSIGN_OR_RETURN(batch_, loader_->Next());
-  return absl::OkStatus();
+  return batch_.num_images;
 }
 
-train::StepResult PretrainTask::ComputeLoss(const train::StepContext& context) {
-  const torch::Tensor views = batch_.views.to(options_.device, options_.dtype);
-  const torch::Tensor visible_ids = batch_.visible_ids.to(options_.device);
-  // A mean over this rank's share, weighted so that the mean over the ranks is
-  // the mean over the global batch.
-  const double share = static_cast<double>(batch_.num_images * collective_.world_size()) /
-                       static_cast<double>(options_.images_per_step);
+std::string PretrainTask::NonFiniteInput() const {
+  const torch::Tensor is_good = torch::isfinite(batch_.views.flatten(1)).all(1);
+  const torch::Tensor bad = is_good.logical_not().nonzero().flatten().remainder(batch_.num_images);
+  std::string names;
+  for (int64_t i = 0; i < std::min(bad.numel(), kMaxNamedImages); ++i) {
+    const int64_t index = batch_.indices.at(static_cast<size_t>(bad[i].item<int64_t>()));
+    absl::StrAppend(&names, names.empty() ? "" : ", ", "image ",
+                    options_.image_id ? options_.image_id(index) : absl::StrCat(index));
+  }
+  return names;
+}
+
+torch::Tensor PretrainTask::Take(const torch::Tensor& rows, const train::MicroBatch& part) const {
+  if (!rows.defined() || part.size() == batch_.num_images) return rows;
+  return rows.unflatten(0, {num_views(), batch_.num_images})
+      .slice(1, part.begin, part.end)
+      .flatten(0, 1);
+}
+
+PretrainTask::Rows PretrainTask::RowsOf(const train::MicroBatch& part) const {
+  Rows rows;
+  rows.views = Take(batch_.views, part).to(options_.device, options_.dtype);
+  rows.visible_ids = Take(batch_.visible_ids, part).to(options_.device);
+  rows.masked_ids = Take(batch_.masked_ids, part).to(options_.device);
+  if (keep_scales_.defined()) rows.keep_scales = Take(keep_scales_, part).to(options_.device);
+  return rows;
+}
+
+train::StepResult PretrainTask::ComputeLoss(const train::StepContext& context,
+                                            const train::MicroBatch& part) {
+  if (part.begin == 0) PrepareShare(context, part.size());
+  const Rows rows = RowsOf(part);
+  const double weight = train::WeightOf(part, context, collective_.world_size());
   train::StepResult result;
-  result.num_images = batch_.num_images;
+  result.num_images = part.size();
+  result.is_notable = context.step % notable_steps() == 0;
   const auto show = [&](const std::string& name, const torch::Tensor& value) {
-    result.values.emplace_back(name, value.detach() * share);
+    result.values.emplace_back(name, value.detach() * weight);
   };
   show("loss", torch::zeros({}));
 
-  const torch::Tensor latent = options_.is_student_masked
-                                   ? encoder_->forward_visible(views, visible_ids)
-                                   : encoder_->forward(views);
+  const torch::Tensor latent = Encode(rows);
   torch::Tensor loss = torch::zeros({}, torch::TensorOptions(options_.device));
-  if (options_.mim) {
-    const torch::Tensor mim = MimLoss(latent, views, visible_ids);
-    show("loss/mim", mim);
-    loss = loss + options_.mim->lambda * mim;
+  torch::Tensor distill;
+  for (const Part& each : Losses(context, part, rows, latent)) {
+    show("loss/" + each.name, each.loss);
+    if (result.is_notable) {
+      show("grad_norm/" + each.name, EncoderGradientNorm(each.loss * each.lambda));
+    }
+    if (each.name == "distill") distill = each.loss.detach();
+    loss = loss + each.lambda * each.loss;
   }
+  show("feature_std", FeatureDeviation(latent.select(/*dim=*/1, /*index=*/0)));
   if (options_.distill) {
-    const torch::Tensor teacher_logits = teacher_->Logits(views);
-    const torch::Tensor student_logits = head_->forward(latent.select(/*dim=*/1, /*index=*/0));
-    const torch::Tensor distill = DistillLoss(student_logits, teacher_logits, context.epoch);
-    show("loss/distill", distill);
-    const double temp = options_.distill->teacher_temp.At(static_cast<int64_t>(context.epoch));
-    show("teacher_entropy", loss::TeacherEntropy(teacher_logits, center_->value(), temp));
-    center_->Accumulate(teacher_logits);
-    loss = loss + options_.distill->lambda * distill;
+    const torch::Tensor entropy = loss::MeanEntropy(Take(targets_.class_probabilities, part));
+    const int pairs = loss::NumPairs(options_.distill->pairs, static_cast<int>(num_views()));
+    show("teacher_entropy", entropy);
+    // A cross entropy less the entropy; every teacher view is in as many pairs.
+    show("teacher_student_kl", distill / (options_.is_summed ? pairs : 1) - entropy);
+    show("center_norm", center_->value().norm());
   }
-  result.loss = loss * share;
+  result.loss = loss * weight;
   result.values.front().second = result.loss.detach();
   return result;
 }
 
-torch::Tensor PretrainTask::MimLoss(const torch::Tensor& latent, const torch::Tensor& views,
-                                    const torch::Tensor& visible_ids) {
-  return loss::ReconstructionLoss(decoder_->forward(latent, visible_ids), views,
-                                  batch_.masked_ids.to(options_.device), options_.encoder.patch,
-                                  options_.mim->norm_pix);
+std::vector<PretrainTask::Part> PretrainTask::Losses(const train::StepContext& context,
+                                                     const train::MicroBatch& part,
+                                                     const Rows& rows,
+                                                     const torch::Tensor& latent) {
+  const torch::Tensor features = latent.select(/*dim=*/1, /*index=*/0);
+  const double sum_views = options_.is_summed ? static_cast<double>(num_views()) : 1;
+  std::vector<Part> parts;
+  torch::Tensor decoded;
+  if (options_.mim) {
+    decoded = DecodedTokens(latent, rows);
+    parts.push_back({"mim", options_.mim->lambda, MimLoss(decoded, rows) * sum_views});
+  }
+  if (options_.distill) {
+    parts.push_back({"distill", options_.distill->lambda, DistillLoss(features, part)});
+  }
+  if (options_.ibot) {
+    const torch::Tensor tokens =
+        options_.ibot->source == IbotOptions::Source::kDecoder ? decoded : latent.slice(1, 1);
+    const auto epoch = static_cast<int64_t>(context.epoch);
+    parts.push_back(
+        {"ibot", options_.ibot->lambda, IbotLoss(tokens, rows, part, epoch) * sum_views});
+  }
+  if (options_.koleo_lambda > 0) {
+    const double weight = train::WeightOf(part, context, collective_.world_size());
+    parts.push_back(
+        {"koleo", options_.koleo_lambda, KoLeoLoss(features, part, weight) * sum_views});
+  }
+  return parts;
 }
 
-torch::Tensor PretrainTask::DistillLoss(const torch::Tensor& student_logits,
-                                        const torch::Tensor& teacher_logits, double epoch) const {
+torch::Tensor PretrainTask::Encode(const Rows& rows) {
+  switch (options_.student_input) {
+    case StudentInput::kAll:
+      return encoder_->forward(rows.views, rows.keep_scales);
+    case StudentInput::kVisible:
+      return encoder_->forward_visible(rows.views, rows.visible_ids, rows.keep_scales);
+    case StudentInput::kMaskToken:
+      break;
+  }
+  return encoder_->forward_masked(rows.views, rows.masked_ids, mask_token_, rows.keep_scales);
+}
+
+torch::Tensor PretrainTask::DecodedTokens(const torch::Tensor& latent, const Rows& rows) {
+  if (options_.student_input == StudentInput::kVisible) {
+    return decoder_->decode(latent, rows.visible_ids);
+  }
+  // All tokens are there, in order.
+  const torch::Tensor ids = torch::arange(encoder_->num_patches(), rows.masked_ids.options());
+  return decoder_->decode(latent, ids.expand({latent.size(0), -1}));
+}
+
+torch::Tensor PretrainTask::MimLoss(const torch::Tensor& decoded, const Rows& rows) {
+  return loss::ReconstructionLoss(decoder_->predict(decoded), rows.views, rows.masked_ids,
+                                  options_.encoder.patch, options_.mim->norm_pix,
+                                  options_.mim->distance);
+}
+
+torch::Tensor PretrainTask::DistillLoss(const torch::Tensor& features,
+                                        const train::MicroBatch& part) {
   loss::DistillationOptions distillation;
   distillation.student_temp = options_.distill->student_temp;
-  distillation.teacher_temp = options_.distill->teacher_temp.At(static_cast<int64_t>(epoch));
   distillation.pairs = options_.distill->pairs;
-  distillation.views = static_cast<int>(student_logits.size(0) / batch_.num_images);
-  return loss::DistillationLoss(student_logits, teacher_logits, center_->value(), distillation);
+  distillation.views = static_cast<int>(num_views());
+  const torch::Tensor mean = loss::DistillationLossOf(
+      head_->forward(features), Take(targets_.class_probabilities, part), distillation);
+  return options_.is_summed ? mean * loss::NumPairs(distillation.pairs, distillation.views) : mean;
+}
+
+torch::Tensor PretrainTask::IbotLoss(const torch::Tensor& student_tokens, const Rows& rows,
+                                     const train::MicroBatch& part, int64_t epoch) {
+  const torch::Tensor teacher_logits =
+      teacher_->LogitsOf(Take(targets_.patch_tokens, part).flatten(0, 1));
+  const torch::Tensor student_logits =
+      head_->forward(TokensAt(student_tokens, rows.masked_ids).flatten(0, 1));
+  const torch::Tensor probabilities = loss::TeacherProbabilities(
+      teacher_logits, patch_center_->value(), options_.ibot->teacher_temp.At(epoch));
+  patch_center_->Accumulate(teacher_logits);
+  // Every view has as many masked patches, so the mean over all is the mean over
+  // the images of each one's mean.
+  loss::DistillationOptions distillation;
+  distillation.student_temp = options_.distill->student_temp;
+  distillation.views = 1;
+  return loss::DistillationLossOf(student_logits, probabilities, distillation);
+}
+
+torch::Tensor PretrainTask::KoLeoLoss(const torch::Tensor& features, const train::MicroBatch& part,
+                                      double weight) {
+  const torch::Tensor own = features.unflatten(0, {num_views(), part.size()});
+  if (part.size() == batch_.num_images) features_ = collective_.GatherRows(own.detach());
+  const torch::Tensor& others = features_.rows;
+  if (others.size(1) < 2) return features.sum() * 0;  // one image has no neighbour
+  // The rows of other ranks and parts are constants here and variables there, so
+  // that all gradients together are those of one loss over the global batch.
+  const int64_t begin = features_.begin + part.begin;
+  const torch::Tensor all =
+      torch::cat({others.slice(1, 0, begin), own, others.slice(1, begin + part.size())}, /*dim=*/1);
+  torch::Tensor loss = torch::zeros({}, own.options());
+  for (int64_t view = 0; view < num_views(); ++view) {
+    loss = loss + loss::KoLeoLoss(all[view]) / num_views();
+  }
+  // Its value is already that of the global batch; its gradient is averaged over
+  // the ranks but not summed over images, so it is without this part's weight.
+  const double undo = collective_.world_size() / weight;
+  return loss.detach() + undo * (loss - loss.detach());
+}
+
+torch::Tensor PretrainTask::EncoderGradientNorm(const torch::Tensor& loss) {
+  const auto gradients = torch::autograd::grad({loss}, encoder_->parameters(), {},
+                                               /*retain_graph=*/true, /*create_graph=*/false,
+                                               /*allow_unused=*/true);
+  torch::NoGradGuard no_grad;
+  torch::Tensor sum = torch::zeros({}, loss.options());
+  for (const torch::Tensor& gradient : gradients) {
+    if (gradient.defined()) sum = sum + gradient.square().sum();
+  }
+  return sum.sqrt();
 }
 
 void PretrainTask::AfterStep(const train::StepContext& context) {
   if (!options_.distill) return;
   teacher_->Update(options_.distill->ema_momentum.At(context.step));
   center_->Update(collective_);
-}
-
-absl::Status PretrainTask::SaveState(checkpoint::CheckpointWriter& writer) const {
-  const auto save = [&writer](const char* file, const checkpoint::NamedTensors& tensors) {
-    return checkpoint::SaveTensors(writer.directory() / file, tensors);
-  };
-  G2LL_RETURN_IF_ERROR(save("encoder.safetensors", checkpoint::StateOf(*encoder_)));
-  if (decoder_) {
-    G2LL_RETURN_IF_ERROR(save("decoder.safetensors", checkpoint::StateOf(*decoder_)));
-  }
-  if (!teacher_) return absl::OkStatus();
-  G2LL_RETURN_IF_ERROR(save("head.safetensors", checkpoint::StateOf(*head_, kHeadPrefix)));
-  G2LL_RETURN_IF_ERROR(
-      save("teacher_encoder.safetensors", checkpoint::StateOf(*teacher_->encoder())));
-  checkpoint::NamedTensors teacher_head = checkpoint::StateOf(*teacher_->head(), kHeadPrefix);
-  teacher_head.emplace_back(kCenter, center_->value());
-  return save("teacher_head.safetensors", teacher_head);
-}
-
-absl::Status PretrainTask::LoadState(const std::string& directory) {
-  const std::filesystem::path path(directory);
-  const auto load = [&path](const char* file, const checkpoint::NamedTensors& into) {
-    absl::StatusOr<checkpoint::TensorMap> tensors = checkpoint::LoadTensors(path / file);
-    if (!tensors.ok()) return tensors.status();
-    return checkpoint::LoadState(into, *tensors, (path / file).string());
-  };
-  G2LL_RETURN_IF_ERROR(load("encoder.safetensors", checkpoint::StateOf(*encoder_)));
-  if (decoder_) {
-    G2LL_RETURN_IF_ERROR(load("decoder.safetensors", checkpoint::StateOf(*decoder_)));
-  }
-  if (!teacher_) return absl::OkStatus();
-  G2LL_RETURN_IF_ERROR(load("head.safetensors", checkpoint::StateOf(*head_, kHeadPrefix)));
-  G2LL_RETURN_IF_ERROR(
-      load("teacher_encoder.safetensors", checkpoint::StateOf(*teacher_->encoder())));
-  // The centre's tensor is written in place like all the others.
-  checkpoint::NamedTensors teacher_head = checkpoint::StateOf(*teacher_->head(), kHeadPrefix);
-  teacher_head.emplace_back(kCenter, center_->value());
-  return load("teacher_head.safetensors", teacher_head);
+  if (patch_center_) patch_center_->Update(collective_);
 }
 
 }  // namespace g2ll::pretrain

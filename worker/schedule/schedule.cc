@@ -34,6 +34,21 @@ double OscillatingCosine::At(int64_t step) const {
   return HalfCosine(peak, min, Ratio(std::min(phase, 2 * length - phase), length));
 }
 
+double LearningRate::At(int64_t step) const {
+  const CosineWithWarmup cosine{peak, min, warmup_steps, total_steps};
+  if (step < warmup_steps) return cosine.At(step);
+  switch (course) {
+    case Course::kCosine:
+      return cosine.At(step);
+    case Course::kConstant:
+      return peak;
+    case Course::kOscillating:
+      break;
+  }
+  const int64_t epoch = (step - warmup_steps) / std::max<int64_t>(steps_per_epoch, 1);
+  return OscillatingCosine{peak, min, /*half_period=*/20}.At(epoch);
+}
+
 double TeacherTemperature::At(int64_t epoch) const {
   if (epoch >= warm_epochs - 1) return end;
   return start + (end - start) * Ratio(std::max<int64_t>(epoch, 0), warm_epochs - 1);

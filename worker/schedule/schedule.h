@@ -40,6 +40,24 @@ struct OscillatingCosine {
   double At(int64_t step) const;
 };
 
+// Learning rate of a run: linear from 0 to `peak` over the warm-up, then a course.
+struct LearningRate {
+  enum class Course {
+    kCosine,       // CosineWithWarmup
+    kConstant,     // `peak`
+    kOscillating,  // OscillatingCosine of 20 epochs down and 20 up, read once an epoch
+  };
+
+  double peak = 0;
+  double min = 0;
+  int64_t warmup_steps = 0;
+  int64_t total_steps = 1;  // including the warm-up
+  Course course = Course::kCosine;
+  int64_t steps_per_epoch = 1;  // for kOscillating
+
+  double At(int64_t step) const;
+};
+
 // Teacher temperature: `warm_epochs` equally spaced values from `start` to `end`,
 // then `end`. Without warm-up it is `end` throughout.
 struct TeacherTemperature {

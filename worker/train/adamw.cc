@@ -12,7 +12,7 @@ bool HasWeightDecay(const NamedParameter& parameter) {
   return parameter.tensor.dim() > 1 && !parameter.name.ends_with(".bias");
 }
 
-double ClipGradients(const std::vector<NamedParameter>& parameters, double clip) {
+double ClipGradients(const std::vector<NamedParameter>& parameters, double clip, ClipMode mode) {
   torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> gradients;
   for (const NamedParameter& parameter : parameters) {
@@ -21,11 +21,13 @@ double ClipGradients(const std::vector<NamedParameter>& parameters, double clip)
   if (gradients.empty()) return 0;
 
   const torch::Tensor norms = torch::stack(at::_foreach_norm(gradients)).to(torch::kFloat64).cpu();
+  const auto total = norms.norm().item<double>();
   const double* norm = norms.const_data_ptr<double>();
   for (size_t i = 0; clip > 0 && i < gradients.size(); ++i) {
-    if (norm[i] > clip) gradients[i].mul_(clip / (norm[i] + 1e-6));
+    const double measured = mode == ClipMode::kGlobal ? total : norm[i];
+    if (measured > clip) gradients[i].mul_(clip / (measured + 1e-6));
   }
-  return norms.norm().item<double>();
+  return total;
 }
 
 AdamW::AdamW(std::vector<NamedParameter> parameters, const Options& options)
@@ -35,18 +37,26 @@ AdamW::AdamW(std::vector<NamedParameter> parameters, const Options& options)
     exp_avg_.push_back(torch::zeros_like(parameter.tensor));
     exp_avg_sq_.push_back(torch::zeros_like(parameter.tensor));
     step_.push_back(torch::zeros({}, parameter.tensor.options().dtype(torch::kFloat32)));
-    has_decay_.push_back(HasWeightDecay(parameter));
+  }
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const bool has_decay = HasWeightDecay(parameters_[i]);
+    const double lr_scale = parameters_[i].lr_scale;
+    auto group = std::find_if(groups_.begin(), groups_.end(), [&](const Group& each) {
+      return each.has_decay == has_decay && each.lr_scale == lr_scale;
+    });
+    if (group == groups_.end()) group = groups_.insert(group, {has_decay, lr_scale, {}});
+    group->members.push_back(i);
   }
 }
 
 void AdamW::Step(double lr, double weight_decay, const std::vector<std::string>& frozen) {
   torch::NoGradGuard no_grad;
-  // The fused kernel knows one decay for a list, so there are two lists.
-  for (const bool decay : {true, false}) {
+  // The fused kernel knows one rate and one decay for a list.
+  for (const Group& group : groups_) {
     std::vector<torch::Tensor> values, gradients, exp_avg, exp_avg_sq, steps;
-    for (size_t i = 0; i < parameters_.size(); ++i) {
+    for (const size_t i : group.members) {
       const NamedParameter& parameter = parameters_[i];
-      if (has_decay_[i] != decay || !parameter.tensor.grad().defined()) continue;
+      if (!parameter.tensor.grad().defined()) continue;
       if (std::find(frozen.begin(), frozen.end(), parameter.name) != frozen.end()) continue;
       values.push_back(parameter.tensor);
       gradients.push_back(parameter.tensor.grad());
@@ -56,8 +66,9 @@ void AdamW::Step(double lr, double weight_decay, const std::vector<std::string>&
     }
     if (values.empty()) continue;
     at::_foreach_add_(steps, 1);
-    at::_fused_adamw_(values, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps, lr,
-                      options_.beta1, options_.beta2, decay ? weight_decay : 0.0, options_.epsilon,
+    at::_fused_adamw_(values, gradients, exp_avg, exp_avg_sq, /*max_exp_avg_sqs=*/{}, steps,
+                      lr * group.lr_scale, options_.beta1, options_.beta2,
+                      group.has_decay ? weight_decay : 0.0, options_.epsilon,
                       /*amsgrad=*/false, /*maximize=*/false);
   }
 }

@@ -16,21 +16,30 @@ namespace g2ll::train {
 struct NamedParameter {
   std::string name;
   torch::Tensor tensor;
+  // Factor on the learning rate (layer-wise decay), above 0.
+  double lr_scale = 1;
 };
 
 // Whether weight decay acts on a parameter: not on one-dimensional tensors and
 // not where the name ends in `.bias` (method section 1.3).
 bool HasWeightDecay(const NamedParameter& parameter);
 
-// Clips each gradient by itself: where its norm exceeds `clip` it is scaled by
+// Whose norm is compared with the limit.
+enum class ClipMode {
+  kPerTensor,  // each gradient's own (DINO)
+  kGlobal,     // that over all gradients
+};
+
+// Clips gradients: where the norm exceeds `clip` they are scaled by
 // clip / (norm + 1e-6); 0 is no clipping. Parameters without a gradient are left
 // out. Returns the norm over all gradients before clipping; not finite if any
 // gradient is not.
-double ClipGradients(const std::vector<NamedParameter>& parameters, double clip);
+double ClipGradients(const std::vector<NamedParameter>& parameters, double clip,
+                     ClipMode mode = ClipMode::kPerTensor);
 
 // AdamW with decoupled weight decay; with a decay of 0 it is Adam.
 //
-// Decay comes first (p *= 1 - lr * wd) and acts only where HasWeightDecay says
+// Decay comes first (p *= 1 - lr * lr_scale * wd) and acts only where HasWeightDecay says
 // so. A parameter that is frozen at a step keeps its value, its moments and its
 // own step count, which the bias correction uses. Not thread-safe.
 class AdamW {
@@ -62,7 +71,13 @@ class AdamW {
   std::vector<NamedParameter> parameters_;
   Options options_;
   std::vector<torch::Tensor> exp_avg_, exp_avg_sq_, step_;
-  std::vector<bool> has_decay_;
+  // Parameters that are updated alike, by index.
+  struct Group {
+    bool has_decay = false;
+    double lr_scale = 1;
+    std::vector<size_t> members;
+  };
+  std::vector<Group> groups_;
 };
 
 }  // namespace g2ll::train

@@ -17,6 +17,13 @@ namespace {
 constexpr char kStateFile[] = "state.json";
 constexpr char kHistoryFile[] = "history.json";
 constexpr char kOptimizerFile[] = "optimizer.safetensors";
+constexpr char kTrainingIdsFile[] = "training_ids.txt";
+
+std::string LinesOf(const std::vector<std::string>& texts) {
+  std::string lines;
+  for (const std::string& text : texts) absl::StrAppend(&lines, text, "\n");
+  return lines;
+}
 
 absl::StatusOr<std::string> ReadTextFile(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -80,6 +87,9 @@ absl::StatusOr<run::WrittenCheckpoint> Checkpointer::Write(const StepContext& fi
   G2LL_RETURN_IF_ERROR(writer.WriteFile(kHistoryFile, FormatHistory(history_)));
   G2LL_RETURN_IF_ERROR(writer.WriteFile("config.json", options_.config_json));
   G2LL_RETURN_IF_ERROR(writer.WriteFile("export_config.json", options_.export_config_json));
+  if (!options_.training_ids.empty()) {
+    G2LL_RETURN_IF_ERROR(writer.WriteFile(kTrainingIdsFile, LinesOf(options_.training_ids)));
+  }
 
   checkpoint::Manifest manifest = options_.manifest;
   manifest.step = finished.step;

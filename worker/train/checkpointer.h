@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -23,7 +24,8 @@ namespace g2ll::train {
 //
 // A directory `{parent}/s{step}` holds what the task adds (the networks),
 // `optimizer.safetensors`, `state.json` (step and best score), `history.json`,
-// `config.json` (the job) and `export_config.json` (the network's shape).
+// `config.json` (the job), `export_config.json` (the network's shape) and
+// `training_ids.txt` (one id a line: the subset that the run learns from).
 // Not thread-safe.
 class Checkpointer {
  public:
@@ -34,6 +36,8 @@ class Checkpointer {
     checkpoint::Manifest manifest;
     std::string config_json;
     std::string export_config_json;
+    // Images that the run learns from, for the record.
+    std::vector<std::string> training_ids;
     // Longest time between two checkpoints; infinite: only at the end.
     absl::Duration every = absl::InfiniteDuration();
     // Score whose best state is saved as soon as it is reached; empty: none.

@@ -33,7 +33,7 @@ void Telemetry::OnStep(const StepRecord& step) {
   run_.seconds = seconds_before_ + Seconds(now - start_);
   run_.images_per_second = run_.seconds > 0 ? static_cast<double>(run_.images) / run_.seconds : 0;
 
-  if (IsDue(step.num_steps, now)) {
+  if (IsDue(step, now)) {
     for (const auto& [name, value] : step.values) {
       Emit(name, value, step.num_steps, step.epoch);
     }
@@ -48,9 +48,11 @@ void Telemetry::OnScores(const Scores& scores, int64_t num_steps, double epoch) 
   for (const auto& [name, value] : scores) Emit(name, value, num_steps, epoch);
 }
 
-bool Telemetry::IsDue(int64_t num_steps, Clock::time_point now) {
-  const bool is_last = num_steps == options_.total_steps;
-  if (!is_last && (num_steps % stride_ != 0 || now - last_metrics_ < kMetricInterval)) return false;
+bool Telemetry::IsDue(const StepRecord& step, Clock::time_point now) {
+  const bool is_always = step.is_notable || step.num_steps == options_.total_steps;
+  if (!is_always && (step.num_steps % stride_ != 0 || now - last_metrics_ < kMetricInterval)) {
+    return false;
+  }
   last_metrics_ = now;
   return true;
 }

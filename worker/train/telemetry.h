@@ -18,15 +18,17 @@ struct StepRecord {
   double epoch = 0;       // passes over the data finished, with fraction
   Scores values;          // means over the ranks; the first is the loss
   double lr = 0;
-  double grad_norm = 0;    // over all gradients, before clipping
-  int64_t num_images = 0;  // over all ranks
-  double seconds = 0;      // wall-clock time of this update
+  double grad_norm = 0;     // over all gradients, before clipping
+  int64_t num_images = 0;   // over all ranks
+  double seconds = 0;       // wall-clock time of this update
+  bool is_notable = false;  // shown whatever the limits below say
 };
 
 // Turns finished steps into metrics, progress and the run's history.
 //
 // Metrics of a step go out together, at most ten times a second and at most
-// 5,000 times a run, the last step always; the history gets what goes out.
+// 5,000 times a run, notable steps and the last one always; the history gets what
+// goes out.
 // Losses are means over the ranks of that one step, not over time.
 class Telemetry {
  public:
@@ -50,7 +52,7 @@ class Telemetry {
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool IsDue(int64_t num_steps, Clock::time_point now);
+  bool IsDue(const StepRecord& step, Clock::time_point now);
   void Emit(const std::string& name, double value, int64_t num_steps, double epoch);
   void EmitProgress(const StepRecord& step, Clock::time_point now);
 

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -21,17 +22,40 @@ std::vector<torch::Tensor> TensorsOf(const std::vector<NamedParameter>& paramete
   return tensors;
 }
 
-// Seed of the numbers that networks draw in a step: any mixing will do that
-// keeps (seed, step, rank) apart.
-uint64_t StepSeed(int64_t seed, int64_t step, int rank) {
-  uint64_t x = static_cast<uint64_t>(seed) * 0x9e3779b97f4a7c15u +
-               static_cast<uint64_t>(step) * 0xbf58476d1ce4e5b9u + static_cast<uint64_t>(rank);
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
+// Adds a part's numbers to those of the parts before it.
+void Add(StepResult part, StepResult& total) {
+  total.num_images += part.num_images;
+  if (total.values.empty()) {
+    total.values = std::move(part.values);
+    total.is_notable = part.is_notable;
+    return;
+  }
+  TORCH_CHECK(part.values.size() == total.values.size(), "the parts of a share show other values");
+  for (size_t i = 0; i < total.values.size(); ++i) {
+    total.values[i].second = total.values[i].second + part.values[i].second;
+  }
+}
+
+// From 1 the place of the first gradient that is not finite; 0: none.
+int64_t FirstNonFinite(const std::vector<torch::Tensor>& gradients) {
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    if (gradients[i].defined() && !at::isfinite(gradients[i]).all().item<bool>()) {
+      return static_cast<int64_t>(i) + 1;
+    }
+  }
+  return 0;
 }
 
 }  // namespace
+
+std::vector<MicroBatch> SplitShare(int64_t num_images, int64_t accumulate) {
+  const int64_t size = (num_images + accumulate - 1) / accumulate;
+  std::vector<MicroBatch> parts;
+  for (int64_t begin = 0; begin < num_images; begin += size) {
+    parts.push_back({begin, std::min(begin + size, num_images)});
+  }
+  return parts;
+}
 
 TrainLoop::TrainLoop(const TrainLoopOptions& options, TrainTask& task, AdamW& optimizer,
                      dist::Collective& collective, Telemetry& telemetry, Checkpointer& checkpointer)
@@ -43,6 +67,9 @@ TrainLoop::TrainLoop(const TrainLoopOptions& options, TrainTask& task, AdamW& op
       checkpointer_(checkpointer) {}
 
 absl::Status TrainLoop::Run(std::stop_token stop) {
+  if (options_.accumulate > 1) {
+    G2LL_RETURN_IF_ERROR(WithFailure(task_.CheckAccumulation(), FailureKind::kConfig));
+  }
   auto reducer = collective_.MakeGradientReducer(TensorsOf(optimizer_.parameters()));
   for (int64_t step = options_.first_step; step < options_.last_step; ++step) {
     const StepContext context = ContextOf(step);
@@ -51,25 +78,20 @@ absl::Status TrainLoop::Run(std::stop_token stop) {
     const double seconds_before = timer_.total_seconds();
 
     timer_.Enter(Phase::kData);
-    G2LL_RETURN_IF_ERROR(WithFailure(task_.LoadBatch(context), FailureKind::kData));
+    const absl::StatusOr<int64_t> num_images = task_.LoadBatch(context);
+    if (!num_images.ok()) return WithFailure(num_images.status(), FailureKind::kData);
 
     timer_.Enter(Phase::kModel);
-    reducer->ZeroGradients();
-    const StepResult result = ComputeLoss(context);
-    reducer->Backward(result.loss);
+    const std::vector<MicroBatch> parts = SplitShare(*num_images, options_.accumulate);
+    const StepResult result = ComputeGradients(context, parts, *reducer);
 
     timer_.Enter(Phase::kCollective);
     G2LL_ASSIGN_OR_RETURN(const Agreement agreed, Agree(result, context, stop.stop_requested()));
 
     timer_.Enter(Phase::kOptimizer);
-    const double grad_norm = ClipGradients(optimizer_.parameters(), options_.clip);
-    if (!std::isfinite(grad_norm)) {
-      return WithFailure(
-          absl::InternalError(absl::StrCat("update ", step + 1,
-                                           ": the gradient is not finite though every loss "
-                                           "is; lower optim.lr or use train.precision fp32")),
-          FailureKind::kNonFinite);
-    }
+    const double grad_norm =
+        ClipGradients(optimizer_.parameters(), options_.clip, options_.clip_mode);
+    if (!std::isfinite(grad_norm)) return NonFiniteGradient(context, parts);
     optimizer_.Step(plan.lr, plan.weight_decay, plan.frozen);
     task_.AfterStep(context);
 
@@ -80,7 +102,8 @@ absl::Status TrainLoop::Run(std::stop_token stop) {
                       plan.lr,
                       grad_norm,
                       agreed.num_images,
-                      timer_.total_seconds() - seconds_before};
+                      timer_.total_seconds() - seconds_before,
+                      result.is_notable};
     telemetry_.OnStep(record);
     timer_.Pause();
 
@@ -95,13 +118,28 @@ absl::Status TrainLoop::Run(std::stop_token stop) {
 }
 
 StepContext TrainLoop::ContextOf(int64_t step) const {
-  return {step, static_cast<double>(step) / static_cast<double>(task_.steps_per_epoch())};
+  const int64_t steps = task_.steps_per_epoch();
+  const bool is_last = step % steps == steps - 1;
+  return {step, static_cast<double>(step) / static_cast<double>(steps),
+          is_last ? options_.images_in_last_step : options_.images_per_step};
 }
 
-StepResult TrainLoop::ComputeLoss(const StepContext& context) {
-  torch::manual_seed(StepSeed(options_.seed, context.step, collective_.rank()));
+StepResult TrainLoop::ComputeLoss(const StepContext& context, const MicroBatch& part) {
   const Bf16Scope bf16(options_.is_bf16, options_.device.type());
-  return task_.ComputeLoss(context);
+  return task_.ComputeLoss(context, part);
+}
+
+StepResult TrainLoop::ComputeGradients(const StepContext& context,
+                                       const std::vector<MicroBatch>& parts,
+                                       dist::GradientReducer& reducer) {
+  reducer.ZeroGradients();
+  StepResult total;
+  for (const MicroBatch& part : parts) {
+    StepResult result = ComputeLoss(context, part);
+    reducer.Backward(result.loss, /*is_last=*/part.end == parts.back().end);
+    Add(std::move(result), total);
+  }
+  return total;
 }
 
 absl::StatusOr<TrainLoop::Agreement> TrainLoop::Agree(const StepResult& result,
@@ -129,12 +167,7 @@ absl::StatusOr<TrainLoop::Agreement> TrainLoop::Agree(const StepResult& result,
   for (int rank = 0; rank < world_size; ++rank) {
     const auto fault = static_cast<size_t>(entry[num_values + 2 + rank]);
     if (fault == 0) continue;
-    return WithFailure(
-        absl::InternalError(absl::StrCat("update ", context.step + 1, ", rank ", rank, ": ",
-                                         result.values[fault - 1].first,
-                                         " is not finite; lower optim.lr, or look at the images "
-                                         "of this step")),
-        FailureKind::kNonFinite);
+    return NonFiniteValue(context, rank, result.values[fault - 1].first);
   }
   Agreement agreement;
   for (int64_t i = 0; i < num_values; ++i) {
@@ -143,6 +176,50 @@ absl::StatusOr<TrainLoop::Agreement> TrainLoop::Agree(const StepResult& result,
   agreement.num_images = static_cast<int64_t>(entry[num_values]);
   agreement.is_stop = entry[num_values + 1] > 0;
   return agreement;
+}
+
+absl::Status TrainLoop::NonFiniteValue(const StepContext& context, int rank,
+                                       const std::string& name) {
+  // All ranks are here, so they can ask each other what they were given.
+  const std::vector<std::string> inputs = collective_.AllGather(task_.NonFiniteInput());
+  const std::string& input = inputs[static_cast<size_t>(rank)];
+  return WithFailure(
+      absl::InternalError(absl::StrCat(
+          "update ", context.step + 1, ", rank ", rank, ": ", name, " is not finite; ",
+          input.empty() ? "lower optim.lr, or look at the images of this step"
+                        : absl::StrCat("the pixels of ", input, " are not; look at that image"))),
+      FailureKind::kNonFinite);
+}
+
+absl::Status TrainLoop::NonFiniteGradient(const StepContext& context,
+                                          const std::vector<MicroBatch>& parts) {
+  // The sum over the ranks has hidden where it comes from: each looks for itself.
+  const std::vector<torch::Tensor> parameters = TensorsOf(optimizer_.parameters());
+  const int world_size = collective_.world_size();
+  torch::Tensor faults = torch::zeros({world_size}, torch::kInt64);
+  for (const MicroBatch& part : parts) {
+    const StepResult result = ComputeLoss(context, part);
+    const auto gradients = torch::autograd::grad({result.loss}, parameters, {},
+                                                 /*retain_graph=*/false, /*create_graph=*/false,
+                                                 /*allow_unused=*/true);
+    if (faults[collective_.rank()].item<int64_t>() == 0) {
+      faults[collective_.rank()] = FirstNonFinite(gradients);
+    }
+  }
+  collective_.AllReduceSum(faults);
+  std::string where = "the sum over ranks and parts of the gradients";
+  for (int rank = 0; rank < world_size; ++rank) {
+    const auto fault = faults[rank].item<int64_t>();
+    if (fault == 0) continue;
+    where = absl::StrCat("rank ", rank, ": the gradient of ",
+                         optimizer_.parameters()[static_cast<size_t>(fault - 1)].name);
+    break;
+  }
+  return WithFailure(
+      absl::InternalError(absl::StrCat("update ", context.step + 1, ", ", where,
+                                       " is not finite though every loss is; lower optim.lr or "
+                                       "use train.precision fp32")),
+      FailureKind::kNonFinite);
 }
 
 absl::Status TrainLoop::ValidateAndSave(const StepContext& finished) {

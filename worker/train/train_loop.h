@@ -7,6 +7,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -25,14 +26,23 @@ struct TrainLoopOptions {
   // Updates finished before this attempt, and updates in all.
   int64_t first_step = 0;
   int64_t last_step = 0;
-  // Gradient norm at which each tensor is clipped by itself; 0: none.
+  // Images of a global batch, and of the last one of every epoch.
+  int64_t images_per_step = 1;
+  int64_t images_in_last_step = 1;
+  // A rank takes its share in so many parts, one after the other, or as many as it
+  // has images; at least 1. Their gradients add up before they are reduced.
+  int64_t accumulate = 1;
+  // Gradient norm at which gradients are clipped; 0: none.
   double clip = 0;
+  ClipMode clip_mode = ClipMode::kPerTensor;
   // Matrix products in bf16.
   bool is_bf16 = false;
   torch::Device device = torch::kCPU;
-  // Random numbers drawn inside the networks are keyed by (seed, step, rank).
-  int64_t seed = 0;
 };
+
+// Parts of a share of `num_images` (at least 1) for `accumulate` micro-batches: all
+// of the same size, the last one smaller where that does not divide.
+std::vector<MicroBatch> SplitShare(int64_t num_images, int64_t accumulate);
 
 // Data-parallel training of any task: the same calls on every rank.
 //
@@ -44,7 +54,9 @@ class TrainLoop {
 
   // Trains from `first_step` to `last_step`, with a checkpoint at the end. Errors
   // carry a FailureKind: a loss or gradient that is not finite ends all ranks at
-  // the same step; Cancelled once any rank was asked to stop; Aborted when the
+  // the same step, naming the step, the rank, the tensor, and the image where its
+  // pixels are to blame; InvalidArgument where the task cannot accumulate as
+  // asked; Cancelled once any rank was asked to stop; Aborted when the
   // attempt is fenced. Throws dist::CollectiveError.
   absl::Status Run(std::stop_token stop);
 
@@ -58,7 +70,12 @@ class TrainLoop {
   absl::StatusOr<Agreement> Agree(const StepResult& result, const StepContext& context,
                                   bool is_stop);
   StepContext ContextOf(int64_t step) const;
-  StepResult ComputeLoss(const StepContext& context);
+  StepResult ComputeLoss(const StepContext& context, const MicroBatch& part);
+  // Forward and backward over this rank's share; gradients are those of all ranks.
+  StepResult ComputeGradients(const StepContext& context, const std::vector<MicroBatch>& parts,
+                              dist::GradientReducer& reducer);
+  absl::Status NonFiniteValue(const StepContext& context, int rank, const std::string& name);
+  absl::Status NonFiniteGradient(const StepContext& context, const std::vector<MicroBatch>& parts);
   absl::Status ValidateAndSave(const StepContext& finished);
   void LogTimeSplit() const;
 

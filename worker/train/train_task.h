@@ -24,7 +24,22 @@ struct StepContext {
   int64_t step = 0;
   // Passes over the data finished before this step, with fraction.
   double epoch = 0;
+  // Images of this step's global batch, over all ranks.
+  int64_t num_images = 1;
 };
+
+// A part of a rank's share of a batch: its images [begin, end).
+struct MicroBatch {
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t size() const { return end - begin; }
+};
+
+// What a part's mean counts for: summed over the parts of a share and averaged
+// over the ranks, means with this factor are the mean over the global batch.
+inline double WeightOf(const MicroBatch& part, const StepContext& context, int world_size) {
+  return static_cast<double>(part.size() * world_size) / static_cast<double>(context.num_images);
+}
 
 // What the optimiser does at a step.
 struct StepPlan {
@@ -34,16 +49,20 @@ struct StepPlan {
   std::vector<std::string> frozen;
 };
 
-// What a rank's share of a batch gave.
+// What a part of a rank's share of a batch gave.
 struct StepResult {
-  // Scalar to be minimised. Scaled so that the mean over the ranks is the loss of
-  // the global batch, also where the ranks' shares differ in size.
+  // Scalar to be minimised. Scaled so that the sum over the parts and the mean
+  // over the ranks is the loss of the global batch, also where parts or shares
+  // differ in size (WeightOf).
   torch::Tensor loss;
   // Scalars to be shown, by metric name, scaled the same way, detached. The
-  // first is the loss itself. A value that is not finite ends the run.
+  // first is the loss itself. The same names for all parts and ranks of a step.
+  // A value that is not finite ends the run.
   std::vector<std::pair<std::string, torch::Tensor>> values;
-  // Images of this rank's share.
+  // Images of this part.
   int64_t num_images = 0;
+  // The values are shown even where a fast run shows only some of its steps.
+  bool is_notable = false;
 };
 
 // A score by metric name.
@@ -52,8 +71,8 @@ using Scores = std::vector<std::pair<std::string, double>>;
 // What is trained and how its loss is made: one implementation per method. The
 // loop around it knows none of them by name.
 //
-// Called from one thread. Collectives are made in ComputeLoss (the statistics
-// of batch normalisation), AfterStep and Validate, on all ranks alike.
+// Called from one thread. Collectives are made in ComputeLoss (statistics over the
+// global batch), AfterStep and Validate, on all ranks alike.
 class TrainTask {
  public:
   virtual ~TrainTask() = default;
@@ -71,11 +90,23 @@ class TrainTask {
   // Learning rate, decay and frozen parameters. A pure function of the step.
   virtual StepPlan PlanStep(const StepContext& context) const = 0;
 
-  // Takes this rank's share of the step's batch; waits for it. Errors: DataLoss.
-  virtual absl::Status LoadBatch(const StepContext& context) = 0;
+  // Whether ComputeLoss may get a share in more than one part. Error:
+  // InvalidArgument saying why not, for a user of `train.accumulate`.
+  virtual absl::Status CheckAccumulation() const { return absl::OkStatus(); }
 
-  // Forward pass over that batch, with a graph for the backward pass.
-  virtual StepResult ComputeLoss(const StepContext& context) = 0;
+  // Takes this rank's share of the step's batch; waits for it. Returns the number
+  // of its images, at least 1. Errors: DataLoss.
+  virtual absl::StatusOr<int64_t> LoadBatch(const StepContext& context) = 0;
+
+  // Forward pass over a part of that batch, with a graph for the backward pass.
+  // Called for all parts of the share in order, the first from image 0 on; each
+  // part's backward pass is over before the next part begins. Whatever is random
+  // is keyed by the sample, so that no result depends on parts and ranks.
+  virtual StepResult ComputeLoss(const StepContext& context, const MicroBatch& part) = 0;
+
+  // Names the images of the loaded share that hold a NaN or an infinite value,
+  // for a step that failed; empty: none does.
+  virtual std::string NonFiniteInput() const { return ""; }
 
   // After the optimiser's update: moving averages.
   virtual void AfterStep(const StepContext& context) = 0;
