@@ -71,6 +71,7 @@ int Run(const std::vector<std::string>& args, const Environment& env) {
   AddJobCommands(app, context, action);
   AddStreamCommands(app, context, action);
   AddFileCommands(app, context, action);
+  AddCompareCommand(app, context, action);
   AddClusterCommands(app, context, action);
   AddToolCommands(app);
   try {

@@ -96,13 +96,16 @@ void AddSubmitCommand(CLI::App& app, Context& context, Action& action);
 void AddJobCommands(CLI::App& app, Context& context, Action& action);
 void AddStreamCommands(CLI::App& app, Context& context, Action& action);
 void AddFileCommands(CLI::App& app, Context& context, Action& action);
+void AddCompareCommand(CLI::App& app, Context& context, Action& action);
 void AddClusterCommands(CLI::App& app, Context& context, Action& action);
 void AddLocalCommands(CLI::App& app, Context& context, Action& action);
 
-// Adds `data` and `mask` to the help; RunTool does them.
+// Adds the commands that RunTool does to the help.
 void AddToolCommands(CLI::App& app);
 // True for the commands that g2ll-trainer does.
 bool IsToolCommand(const std::string& word);
+// Path of g2ll-trainer; says so and returns "" where it is not installed.
+std::string TrainerProgram(const Context& context, const std::string& command);
 // Becomes `g2ll-trainer tool ARGS...`; exit code 6 where it is not installed.
 int RunTool(Context& context, const std::vector<std::string>& args);
 

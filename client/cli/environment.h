@@ -27,6 +27,9 @@ struct Environment {
   std::stop_token stop;  // asked to stop by Ctrl-C
   // Replaces the process by a program; returns only if that fails.
   std::function<int(const std::vector<std::string>& argv)> exec;
+  // Runs a program to its end with the streams of this process. Its exit code, 128 + N
+  // where signal N ended it; -1 if it cannot be started.
+  std::function<int(const std::vector<std::string>& argv)> run;
 
   // A variable of the process; empty if it is not set.
   std::string Variable(const std::string& name) const {

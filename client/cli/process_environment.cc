@@ -1,8 +1,11 @@
 #include <signal.h>
+#include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <iostream>
 #include <system_error>
@@ -70,15 +73,40 @@ class InterruptWatcher {
   std::jthread thread_;
 };
 
+std::vector<char*> Arguments(const std::vector<std::string>& argv) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  return arguments;
+}
+
 int Exec(const std::vector<std::string>& argv) {
   sigset_t none;
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
-  std::vector<char*> arguments;
-  for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = Arguments(argv);
   execv(arguments.front(), arguments.data());
   return -1;
+}
+
+// Ctrl-C reaches the program too, for it stays in this process group.
+int RunToEnd(const std::vector<std::string>& argv) {
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  pid_t pid = 0;
+  const std::vector<char*> arguments = Arguments(argv);
+  const int error =
+      posix_spawn(&pid, arguments.front(), nullptr, &attributes, arguments.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return -1;
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 }  // namespace
@@ -100,6 +128,7 @@ int Main(int argc, char** argv, const std::string& version) {
   env.version = version;
   env.stop = interrupts.token();
   env.exec = Exec;
+  env.run = RunToEnd;
   return Run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc), env);
 }
 

@@ -11,20 +11,27 @@ namespace g2ll::cli {
 void AddToolCommands(CLI::App& app) {
   app.add_subcommand("data", "Make a synthetic data set, or check a folder of images");
   app.add_subcommand("mask", "Draw an image's regions and masks");
+  app.add_subcommand("segment", "Outline the lesion in photographs, without a server");
 }
 
-bool IsToolCommand(const std::string& word) { return word == "data" || word == "mask"; }
+bool IsToolCommand(const std::string& word) {
+  return word == "data" || word == "mask" || word == "segment";
+}
 
-int RunTool(Context& context, const std::vector<std::string>& args) {
+std::string TrainerProgram(const Context& context, const std::string& command) {
   const std::string variable = context.env.Variable("G2LL_TRAINER");
   const std::string program =
       variable.empty() ? context.env.program_dir + "/g2ll-trainer" : variable;
-  if (access(program.c_str(), X_OK) != 0) {
-    context.Say(absl::StrCat("g2ll: `", args.front(),
-                             "` needs g2ll-trainer, which is not installed here (", program,
-                             "); it is part of the worker image g2ll-worker"));
-    return kRefused;
-  }
+  if (access(program.c_str(), X_OK) == 0) return program;
+  context.Say(absl::StrCat("g2ll: `", command,
+                           "` needs g2ll-trainer, which is not installed here (", program,
+                           "); it is part of the worker image g2ll-worker"));
+  return "";
+}
+
+int RunTool(Context& context, const std::vector<std::string>& args) {
+  const std::string program = TrainerProgram(context, args.front());
+  if (program.empty()) return kRefused;
   std::vector<std::string> argv = {program, "tool"};
   argv.insert(argv.end(), args.begin(), args.end());
   const int code = context.env.exec(argv);
