@@ -132,7 +132,7 @@ TEST_F(GoldenMaskingTest, SizesDistancesAndOrderOfEveryMap) {
     for (size_t i = 0; i < kPatches; ++i) {
       if (i < sizes.size()) {
         ASSERT_EQ(sizes[i], golden_->Int("sizes", row, i));
-        ASSERT_NEAR(regions.center_distances[i], golden_->At("distance", row, i), 1e-9);
+        ASSERT_NEAR(regions.traits[i].center_distance, golden_->At("distance", row, i), 1e-9);
       }
       ASSERT_EQ(i < order.size() ? order[i] : -1, golden_->Int("order", row, i)) << row;
     }

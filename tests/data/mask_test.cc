@@ -194,7 +194,7 @@ TEST(SemanticFocalMaskTest, PlansTheHexagonalPartitionOfAPlainImage) {
   EXPECT_THAT(RegionSizes(regions.patches), ElementsAre(28, 36, 28, 36, 36, 36, 28, 28));
   const std::vector<double> expected = {7.8056, 5.2, 7.8056, 4.3918, 4.3918, 5.2, 7.8056, 7.8056};
   for (size_t i = 0; i < expected.size(); ++i) {
-    EXPECT_NEAR(regions.center_distances[i], expected[i], 5e-5);
+    EXPECT_NEAR(regions.traits[i].center_distance, expected[i], 5e-5);
   }
 
   const MaskPlan plan = Make(MaskKind::kSemanticFocal)->Plan(regions);

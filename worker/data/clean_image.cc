@@ -7,27 +7,47 @@
 #include <utility>
 
 #include "proto/common/status_macros.h"
+#include "worker/data/region_contrast.h"
 
 namespace g2ll::data {
 namespace {
 
-// Mean distance of each region's pixels to the center of the picture, in patches.
-std::vector<double> PixelDistances(const LabelMap& pixels, int patch, size_t num_regions) {
-  std::vector<double> sums(num_regions, 0.0);
+// Where each region lies by its pixels: as mask::RegionTraits, with pixels for patches.
+std::vector<mask::RegionTraits> PlacesOfPixels(const LabelMap& pixels, int patch,
+                                               size_t num_regions) {
+  std::vector<mask::RegionTraits> places(num_regions, {.center_distance = 0.0});
   std::vector<int64_t> counts(num_regions, 0);
   const double center_y = (pixels.height - 1) / 2.0;
   const double center_x = (pixels.width - 1) / 2.0;
-  for (size_t i = 0; i < pixels.labels.size(); ++i) {
-    const auto width = static_cast<size_t>(pixels.width);
-    const double dy = static_cast<double>(i / width) - center_y;
-    const double dx = static_cast<double>(i % width) - center_x;
-    sums[pixels.labels[i]] += std::sqrt(dy * dy + dx * dx) / patch;
-    ++counts[pixels.labels[i]];
+  for (int y = 0; y < pixels.height; ++y) {
+    for (int x = 0; x < pixels.width; ++x) {
+      const auto width = static_cast<size_t>(pixels.width);
+      const size_t region = pixels.labels[static_cast<size_t>(y) * width + static_cast<size_t>(x)];
+      const double dy = y - center_y;
+      const double dx = x - center_x;
+      mask::RegionTraits& place = places[region];
+      place.center_distance += std::sqrt(dy * dy + dx * dx) / patch;
+      place.touches_border |=
+          y < patch || x < patch || y >= pixels.height - patch || x >= pixels.width - patch;
+      const bool is_in_window =
+          std::abs(dy) < pixels.height / 4.0 && std::abs(dx) < pixels.width / 4.0;
+      place.window_share += is_in_window ? 1.0 : 0.0;
+      ++counts[region];
+    }
   }
   for (size_t region = 0; region < num_regions; ++region) {
-    sums[region] /= static_cast<double>(std::max<int64_t>(counts[region], 1));
+    const auto count = static_cast<double>(std::max<int64_t>(counts[region], 1));
+    places[region].center_distance /= count;
+    places[region].window_share /= count;
   }
-  return sums;
+  return places;
+}
+
+absl::StatusOr<mask::RegionMap> RegionsOfPicture(const RegionRequest& request, const Image& image,
+                                                 const LabelMap& pixels) {
+  G2LL_ASSIGN_OR_RETURN(mask::RegionMap regions, RegionsOfPatches(pixels, request.patch));
+  if (request.needs_contrast) MeasureContrast(image, pixels, request.patch, regions);
+  return regions;
 }
 
 }  // namespace
@@ -36,7 +56,7 @@ int64_t CleanImage::bytes() const {
   return static_cast<int64_t>(sizeof(CleanImage) + image.pixels.size() + mask.pixels.size() +
                               pixel_regions.labels.size() * sizeof(uint16_t) +
                               regions.patches.labels.size() * sizeof(int) +
-                              regions.center_distances.size() * sizeof(double));
+                              regions.traits.size() * sizeof(mask::RegionTraits));
 }
 
 absl::StatusOr<std::shared_ptr<const CleanImage>> CleanImageStore::Get(int64_t index) {
@@ -60,10 +80,13 @@ absl::StatusOr<mask::RegionMap> RegionsOfPatches(const LabelMap& pixels, int pat
   mask::RegionMap regions = mask::MakeRegionMap(std::move(labels));
   const size_t num_regions =
       size_t{*std::max_element(pixels.labels.begin(), pixels.labels.end())} + 1;
-  regions.center_distances.resize(num_regions, -1.0);
-  const std::vector<double> by_pixels = PixelDistances(pixels, patch, num_regions);
+  regions.traits.resize(num_regions);
+  std::vector<int> sizes = mask::RegionSizes(regions.patches);
+  sizes.resize(num_regions, 0);
+  if (std::find(sizes.begin(), sizes.end(), 0) == sizes.end()) return regions;
+  const std::vector<mask::RegionTraits> by_pixels = PlacesOfPixels(pixels, patch, num_regions);
   for (size_t region = 0; region < num_regions; ++region) {
-    if (regions.center_distances[region] < 0) regions.center_distances[region] = by_pixels[region];
+    if (sizes[region] == 0) regions.traits[region] = by_pixels[region];
   }
   return regions;
 }
@@ -82,9 +105,13 @@ absl::Status MakeRegions(const RegionRequest& request, SuperpixelCache* cache, C
     pixels = SlicRegions(clean.image, request.slic);
     if (cache != nullptr) cache->Store(key, *pixels);
   }
-  G2LL_ASSIGN_OR_RETURN(clean.regions, RegionsOfPatches(*pixels, request.patch));
+  G2LL_ASSIGN_OR_RETURN(clean.regions, RegionsOfPicture(request, clean.image, *pixels));
   if (request.needs_pixels) clean.pixel_regions = *std::move(pixels);
   return absl::OkStatus();
+}
+
+absl::StatusOr<mask::RegionMap> CutRegions(const RegionRequest& request, const Image& image) {
+  return RegionsOfPicture(request, image, SlicRegions(image, request.slic));
 }
 
 }  // namespace g2ll::data

@@ -25,7 +25,8 @@ namespace g2ll::data {
 // from it once: its regions or its lesion mask.
 struct CleanImage {
   Image image;
-  // Regions of the patches, with the distances of the original image's center.
+  // Regions of the patches, with their places in this image; empty where masks follow
+  // none, or those of each view.
   mask::RegionMap regions;
   // Regions of the pixels; empty unless views are cropped.
   LabelMap pixel_regions;
@@ -56,19 +57,24 @@ class CleanImageStore {
   std::unordered_map<int64_t, std::shared_ptr<const CleanImage>> images_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What MakeRegions is asked for.
+// How a picture becomes regions.
 struct RegionRequest {
   SlicOptions slic;
   int patch = 16;
-  bool needs_pixels = false;  // views are cropped
+  bool needs_pixels = false;    // views are cropped
+  bool needs_contrast = false;  // regions are ordered by saliency
 };
 
 // Cuts `clean.image` into regions, or takes them from `cache` (may be null).
 // Errors: InvalidArgument (a size that is not a whole number of patches).
 absl::Status MakeRegions(const RegionRequest& request, SuperpixelCache* cache, CleanImage& clean);
 
+// Cuts a picture into regions and keeps nothing: for views that are cut anew. Errors: as
+// MakeRegions.
+absl::StatusOr<mask::RegionMap> CutRegions(const RegionRequest& request, const Image& image);
+
 // Region map of a picture whose pixel regions are known: majority labels of the patches;
-// the distance of a region without a patch is that of its pixels.
+// the place of a region without a patch is that of its pixels.
 absl::StatusOr<mask::RegionMap> RegionsOfPatches(const LabelMap& pixels, int patch);
 
 }  // namespace g2ll::data

@@ -11,7 +11,9 @@
 #include "worker/data/augmentation.h"
 #include "worker/data/batch.h"
 #include "worker/data/dataset.h"
+#include "worker/data/pixel_scale.h"
 #include "worker/data/sampler.h"
+#include "worker/data/slic.h"
 #include "worker/mask/mask_strategy.h"
 
 namespace g2ll::data {
@@ -20,7 +22,7 @@ namespace g2ll::data {
 struct InputOptions {
   int image_size = 256;
   int patch = 16;
-  bool imagenet_norm = true;  // false: x/255
+  PixelScale scale = kImagenetScale;
 };
 
 // Settings of the pre-training loader.
@@ -28,6 +30,12 @@ struct PretrainLoaderOptions {
   InputOptions input;
   ViewOptions augmentation;
   mask::MaskOptions mask;
+  SlicOptions slic;  // with as many regions as `mask` says
+  // Every view is cut into regions anew; places are those in the view. Else the clean
+  // image is cut once and its regions follow the view.
+  bool regions_per_view = false;
+  // Updates of the whole run, at least 1: the length of a curriculum of masks.
+  int64_t schedule_steps = 1;
   int num_views = 2;
   int64_t seed = 0;
   // Decode, augment and mask in so many threads of its own, at least 1.
@@ -44,6 +52,12 @@ struct PretrainLoaderOptions {
 //
 // Everything random is keyed by (seed, epoch, data set index, view), so a batch
 // depends on neither the number of ranks and threads nor on where the run began.
+//
+// With mask.shared both views draw with the first view's numbers. Where views differ
+// from the image by flips at most and share its regions, the mask is drawn once in the
+// image's frame and flipped with each view, so that both hide the same parts of the
+// picture. Where they are cropped or cut into regions of their own, the same numbers
+// are used on each view's own patches.
 class PretrainLoader {
  public:
   // Starts the threads; the first batch is that of `first_step`. `dataset` and
@@ -65,6 +79,11 @@ struct SegmentationLoaderOptions {
   InputOptions input;
   // Absent: no random change, as in validation and test.
   std::optional<SegmentationAugmentOptions> augmentation;
+  // Probability that a rectangle of another image of the same global batch is pasted
+  // over an image and its mask (CutMix): the place it covers, as that image is seen in
+  // this batch. Its area is uniform in [0.02, 0.4] of the image, its aspect ratio
+  // log-uniform in [0.3, 1/0.3]. Only with `augmentation`.
+  double cutmix = 0;
   int64_t seed = 0;
   int threads = 1;
   int prefetch = 2;

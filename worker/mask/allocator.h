@@ -17,6 +17,13 @@ struct Allocation {
 // id (method section 2.3).
 Allocation Allocate(int total, const std::vector<int>& caps);
 
+// Shares `total` in proportion to `weights` (at least 0, one a region), within the caps:
+// a region whose share is above its cap gets its cap, the others share the rest. What
+// rounding down leaves goes one each to the largest remainders, ties to the lower id.
+// Regions of weight 0 get nothing while any other has room.
+Allocation AllocateByWeight(int total, const std::vector<int>& caps,
+                            const std::vector<int>& weights);
+
 }  // namespace g2ll::mask
 
 #endif  // WORKER_MASK_ALLOCATOR_H_

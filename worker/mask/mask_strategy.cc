@@ -6,6 +6,9 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/status_macros.h"
+#include "worker/mask/block_mask.h"
+#include "worker/mask/curriculum.h"
 #include "worker/mask/region_masks.h"
 
 namespace g2ll::mask {
@@ -16,6 +19,27 @@ absl::Status CheckRatio(const char* name, double value) {
   if (value >= 0.0 && value <= 1.0) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("mask.", name, " is ", value, ": it must lie in [0, 1]"));
+}
+
+absl::Status CheckCount(const char* name, int value, int largest, const char* what) {
+  if (value >= 1 && value <= largest) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "mask.", name, " is ", value, ": it must lie in [1, ", largest, "], the number of ", what));
+}
+
+// Settings that are fine by themselves and not together.
+absl::Status CheckTogether(const MaskOptions& options) {
+  if (options.curriculum == Curriculum::kIntraToInter && !FollowsRegions(options.kind)) {
+    return absl::InvalidArgumentError(
+        "mask.curriculum is intra_to_inter: it needs regions, so mask.strategy must be semantic "
+        "or semantic_focal");
+  }
+  if (options.shared && options.kind == MaskKind::kAttention) {
+    return absl::InvalidArgumentError(
+        "mask.shared is true: with mask.strategy attmask each view's mask follows the attention "
+        "to that view, so it must be false");
+  }
+  return absl::OkStatus();
 }
 
 std::vector<int64_t> IdsWhere(const std::vector<bool>& masked, bool wanted) {
@@ -41,16 +65,21 @@ void MaskLargest(std::vector<int>& candidates, int count, std::span<const double
 
 }  // namespace
 
+bool FollowsRegions(MaskKind kind) {
+  return kind == MaskKind::kSemantic || kind == MaskKind::kSemanticFocal;
+}
+
 absl::Status Validate(const MaskOptions& options, int num_patches) {
-  if (absl::Status status = CheckRatio("gamma", options.gamma); !status.ok()) return status;
-  if (absl::Status status = CheckRatio("beta", options.beta); !status.ok()) return status;
-  if (absl::Status status = CheckRatio("rho", options.rho); !status.ok()) return status;
-  if (options.regions < 1 || options.regions > num_patches) {
-    return absl::InvalidArgumentError(absl::StrCat("mask.regions is ", options.regions,
-                                                   ": it must lie in [1, ", num_patches,
-                                                   "], the number of patches"));
+  G2LL_RETURN_IF_ERROR(CheckRatio("gamma", options.gamma));
+  G2LL_RETURN_IF_ERROR(CheckRatio("beta", options.beta));
+  G2LL_RETURN_IF_ERROR(CheckRatio("rho", options.rho));
+  G2LL_RETURN_IF_ERROR(CheckRatio("attentionShare", options.attention_share));
+  G2LL_RETURN_IF_ERROR(CheckRatio("attentionHint", options.attention_hint));
+  G2LL_RETURN_IF_ERROR(CheckCount("regions", options.regions, num_patches, "patches"));
+  if (options.central == Central::kTopK) {
+    G2LL_RETURN_IF_ERROR(CheckCount("topK", options.top_k, options.regions, "regions"));
   }
-  return absl::OkStatus();
+  return CheckTogether(options);
 }
 
 int NumMasked(int num_patches, double gamma) {
@@ -61,31 +90,25 @@ std::vector<int64_t> PatchMask::MaskedIds() const { return IdsWhere(masked, true
 
 std::vector<int64_t> PatchMask::VisibleIds() const { return IdsWhere(masked, false); }
 
-RegionMap MakeRegionMap(PatchLabels patches) {
-  RegionMap map;
-  map.center_distances = MeanCenterDistances(patches);
-  map.patches = std::move(patches);
-  return map;
+size_t MaskStrategy::NoiseSize(size_t num_patches) const {
+  // Of whole regions there are at most as many as patches.
+  return options_.curriculum == Curriculum::kConstant ? num_patches : 2 * num_patches;
 }
 
-std::vector<int> CentralityOrder(const RegionMap& regions) {
-  const std::vector<int> sizes = RegionSizes(regions.patches);
-  std::vector<double> rounded(sizes.size());
-  std::vector<int> order;
-  for (size_t region = 0; region < sizes.size(); ++region) {
-    if (sizes[region] == 0) continue;
-    rounded[region] = std::round(regions.center_distances[region] * 1e9);
-    order.push_back(static_cast<int>(region));
-  }
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    return rounded[static_cast<size_t>(a)] < rounded[static_cast<size_t>(b)];
-  });
-  return order;
+std::vector<double> MaskStrategy::Preferences(const PatchGrid& grid,
+                                              std::span<const double> noise) const {
+  return {noise.begin(), noise.begin() + grid.num_patches()};
 }
 
-PatchMask MaskStrategy::Draw(const RegionMap& regions, std::span<const double> noise) const {
+PatchMask MaskStrategy::Draw(const RegionMap& regions, std::span<const double> noise,
+                             double progress) const {
   const std::vector<int>& labels = regions.patches.labels;
-  const MaskPlan plan = Plan(regions);
+  MaskPlan plan = Plan(regions);
+  if (options_.curriculum == Curriculum::kIntraToInter && !plan.unstructured) {
+    plan.quotas = IntraToInter(plan.quotas, RegionSizes(regions.patches), plan.central,
+                               noise.subspan(labels.size()), std::clamp(progress, 0.0, 1.0));
+  }
+  const std::vector<double> preferences = Preferences(regions.patches.grid, noise);
   PatchMask mask;
   mask.masked.assign(labels.size(), false);
   std::vector<std::vector<int>> candidates(plan.unstructured ? 1 : plan.quotas.size());
@@ -96,7 +119,7 @@ PatchMask MaskStrategy::Draw(const RegionMap& regions, std::span<const double> n
   for (size_t group = 0; group < candidates.size(); ++group) {
     const int count = plan.unstructured ? NumMasked(static_cast<int>(labels.size()), options_.gamma)
                                         : plan.quotas[group];
-    MaskLargest(candidates[group], count, noise, mask.masked);
+    MaskLargest(candidates[group], count, preferences, mask.masked);
   }
   return mask;
 }
@@ -112,6 +135,7 @@ absl::StatusOr<std::unique_ptr<MaskStrategy>> MakeMaskStrategy(const MaskOptions
     case MaskKind::kSemanticFocal:
       return std::make_unique<SemanticFocalMask>(options);
     case MaskKind::kBlock:
+      return std::make_unique<BlockMask>(options);
     case MaskKind::kAttention:  // where attention decides, it does so during the step
       return std::make_unique<RandomMask>(options);
   }

@@ -1,6 +1,7 @@
 #ifndef WORKER_MASK_MASK_STRATEGY_H_
 #define WORKER_MASK_MASK_STRATEGY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -9,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "worker/mask/patch_labels.h"
+#include "worker/mask/region_map.h"
 
 namespace g2ll::mask {
 
@@ -28,9 +30,6 @@ enum class Central {
   kTopK,      // the first `top_k` of the order
 };
 
-// From the most central region to the least.
-enum class CentralOrder { kDistance, kSaliency };
-
 // What a region's place is measured in: the whole image, also for a view that was
 // cropped from it, or the view.
 enum class CenterOf { kImage, kView };
@@ -43,6 +42,9 @@ enum class Curriculum {
   kConstant,
   kIntraToInter,  // from a part of every region to whole regions (SemMAE)
 };
+
+// Whether masks of this kind need the image's regions.
+bool FollowsRegions(MaskKind kind);
 
 // Settings of the mask (paper 2.2).
 struct MaskOptions {
@@ -81,17 +83,6 @@ struct PatchMask {
   std::vector<int64_t> VisibleIds() const;
 };
 
-// The regions of an image as masks see them.
-struct RegionMap {
-  PatchLabels patches;
-  // Distance of each region to the center of the original image, which a cropped
-  // view keeps (method 2.2, row 10); at least one entry for each region id.
-  std::vector<double> center_distances;
-};
-
-// A map with the distances of its own patches.
-RegionMap MakeRegionMap(PatchLabels patches);
-
 // How many patches each region loses.
 struct MaskPlan {
   // No structure to follow: the draw is over all patches.
@@ -100,13 +91,8 @@ struct MaskPlan {
   std::vector<int> central;  // regions of the central set, most central first
 };
 
-// Non-empty regions, most central first. Distances that agree to nine decimals are
-// ties (mirrored regions differ by rounding only); the lower id is more central.
-std::vector<int> CentralityOrder(const RegionMap& regions);
-
-// Decides how many patches of which region are masked. Immutable: one object
-// serves all threads. A new strategy is a new class, its name in MaskKind and a
-// case in MakeMaskStrategy.
+// Decides which patches are masked. Immutable: one object serves all threads. A new
+// strategy is a new class, its name in MaskKind and a case in MakeMaskStrategy.
 class MaskStrategy {
  public:
   explicit MaskStrategy(const MaskOptions& options) : options_(options) {}
@@ -115,13 +101,24 @@ class MaskStrategy {
   // Quotas that add up to NumMasked, whatever the regions are.
   virtual MaskPlan Plan(const RegionMap& regions) const = 0;
 
+  // Uniform numbers in [0, 1) that a draw takes: one a patch, and what chooses
+  // rectangles or whole regions.
+  virtual size_t NoiseSize(size_t num_patches) const;
+
   // Masks exactly NumMasked patches. Of each region's patches those with the largest
-  // noise are masked, ties to the higher patch id; `noise` has one value a patch.
-  PatchMask Draw(const RegionMap& regions, std::span<const double> noise) const;
+  // noise are masked, ties to the higher patch id; `noise` has NoiseSize values, the
+  // patches' first. `progress` is the part of the run that is over, in [0, 1].
+  PatchMask Draw(const RegionMap& regions, std::span<const double> noise,
+                 double progress = 0.0) const;
 
   const MaskOptions& options() const { return options_; }
 
  private:
+  // Patches with the largest values are masked first; as the noise where a strategy has
+  // no other wish.
+  virtual std::vector<double> Preferences(const PatchGrid& grid,
+                                          std::span<const double> noise) const;
+
   MaskOptions options_;
 };
 

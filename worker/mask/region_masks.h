@@ -12,8 +12,8 @@ class RandomMask final : public MaskStrategy {
   MaskPlan Plan(const RegionMap& regions) const override;
 };
 
-// The same number of patches from every region, as far as it has them (paper 2.2,
-// "semantic mask").
+// The same number of patches from every region, or in proportion to its size, as far as
+// it has them (paper 2.2, "semantic mask").
 class SemanticMask final : public MaskStrategy {
  public:
   using MaskStrategy::MaskStrategy;
@@ -21,8 +21,8 @@ class SemanticMask final : public MaskStrategy {
 };
 
 // Spends the share beta of the budget on the central regions, where lesions usually
-// lie, and the rest on the others (paper 2.2, "semantic focal mask"). The central
-// set is the shortest prefix of the centrality order whose capacity holds that share.
+// lie, and the rest on the others (paper 2.2, "semantic focal mask"). Which regions
+// are central is a rule of its own; what they have no room for goes to the others.
 class SemanticFocalMask final : public MaskStrategy {
  public:
   using MaskStrategy::MaskStrategy;
