@@ -4,15 +4,12 @@
 
 namespace g2ll::data {
 
-NormTable MakeNormTable(bool imagenet_norm) {
-  constexpr std::array<double, 3> kMean = {0.485, 0.456, 0.406};
-  constexpr std::array<double, 3> kDeviation = {0.229, 0.224, 0.225};
+NormTable MakeNormTable(const PixelScale& scale) {
   NormTable table;
   for (size_t c = 0; c < 3; ++c) {
     for (size_t value = 0; value < 256; ++value) {
       const double unit = static_cast<double>(value) / 255.0;
-      table[c][value] =
-          static_cast<float>(imagenet_norm ? (unit - kMean[c]) / kDeviation[c] : unit);
+      table[c][value] = static_cast<float>((unit - scale.mean[c]) / scale.deviation[c]);
     }
   }
   return table;

@@ -4,14 +4,14 @@
 #include <array>
 
 #include "worker/data/image.h"
+#include "worker/data/pixel_scale.h"
 
 namespace g2ll::data {
 
 // The value of the network's input for each 8-bit value of each channel.
 using NormTable = std::array<std::array<float, 256>, 3>;
 
-// (x/255 - mean) / std with ImageNet's constants, or x/255.
-NormTable MakeNormTable(bool imagenet_norm);
+NormTable MakeNormTable(const PixelScale& scale);
 
 // Writes a picture as [3, H, W] float to `out`.
 void WritePixels(const Image& image, const NormTable& table, float* out);
