@@ -7,7 +7,7 @@
 namespace g2ll::data::internal {
 
 // Error: InvalidArgument where the image is not a whole number of patches or a count
-// is below 1.
+// is below 1; names the nearest sizes that are allowed.
 absl::Status CheckInput(const InputOptions& input, int threads, int prefetch);
 
 // OpenCV would start a thread per core inside each of our threads.

@@ -50,6 +50,12 @@ Image CropAndResize(const Image& image, const PixelBox& box, int height, int wid
   return resized;
 }
 
+LesionMask CropAndResize(const LesionMask& mask, const PixelBox& box, int height, int width) {
+  LesionMask resized = internal::BlankMask(height, width);
+  ResizeInto(ViewOf(mask)(RectOf(box)), ViewOf(resized), cv::INTER_NEAREST_EXACT);
+  return resized;
+}
+
 LabelMap CropAndResize(const LabelMap& map, const PixelBox& box, int height, int width) {
   LabelMap resized = internal::BlankLabels(height, width);
   ResizeInto(ViewOf(map)(RectOf(box)), ViewOf(resized), cv::INTER_NEAREST_EXACT);

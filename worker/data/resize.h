@@ -30,8 +30,9 @@ Image ResizeImage(const Image& image, int height, int width);
 // The nearest pixel's value, by pixel centers, so that flips and resizing commute.
 LesionMask ResizeMask(const LesionMask& mask, int height, int width);
 
-// The part inside `box`, which must lie within the picture, resized.
+// The part inside `box`, which must lie within the picture, resized as above.
 Image CropAndResize(const Image& image, const PixelBox& box, int height, int width);
+LesionMask CropAndResize(const LesionMask& mask, const PixelBox& box, int height, int width);
 LabelMap CropAndResize(const LabelMap& map, const PixelBox& box, int height, int width);
 
 // Mirror images, in place.

@@ -2,39 +2,77 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <opencv2/imgproc.hpp>
-#include <vector>
+#include <optional>
 
 #include "proto/common/status_macros.h"
 #include "worker/data/mat_view.h"
+#include "worker/data/photometric.h"
 
 namespace g2ll::data {
 namespace {
 
 using random::Rng;
 
-uint8_t ToByte(float value) { return static_cast<uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F)); }
+// The values are part of every key, so they are never renumbered; 10 is CutMix (cutmix.cc).
+enum class Step : uint32_t {
+  kCrop = 1,
+  kHorizontalFlip = 2,
+  kVerticalFlip = 3,
+  kAffine = 4,
+  kJitter = 5,
+  kGrayscale = 6,
+  kBlur = 7,
+  kSolarize = 8,
+  kNoise = 9,
+};
 
-// Rec. 601 luma of one pixel.
-float Luma(const uint8_t* pixel) {
-  return 0.299F * static_cast<float>(pixel[0]) + 0.587F * static_cast<float>(pixel[1]) +
-         0.114F * static_cast<float>(pixel[2]);
+Rng StreamOf(random::Key key, Step step) {
+  key.purpose = random::Purpose::kView;
+  key.view |= static_cast<uint32_t>(step) << 8;
+  return Rng(key);
 }
 
-// The four steps of color jitter in random order, with the strengths of DINO.
-void JitterColors(Image& image, Rng& rng) {
-  std::vector<int> order = {0, 1, 2, 3};
-  random::Shuffle(order, rng);
-  const double brightness = rng.Uniform(0.6, 1.4);
-  const double contrast = rng.Uniform(0.6, 1.4);
-  const double saturation = rng.Uniform(0.8, 1.2);
-  const double hue = rng.Uniform(-0.1, 0.1);
-  for (const int step : order) {
-    if (step == 0) ScaleBrightness(image, brightness);
-    if (step == 1) ScaleContrast(image, contrast);
-    if (step == 2) ScaleSaturation(image, saturation);
-    if (step == 3) ShiftHue(image, hue);
+// The rest of the step's stream where chance chooses the step.
+std::optional<Rng> Chosen(const random::Key& key, Step step, double probability) {
+  Rng rng = StreamOf(key, step);
+  if (!rng.Bernoulli(probability)) return std::nullopt;
+  return rng;
+}
+
+// The options that images and views have in common.
+template <typename Options>
+Frame DrawFrameOf(const Options& options, int height, int width, const random::Key& key) {
+  Frame frame{.box = {0, 0, height, width}};
+  if (options.crop_min_scale < 1.0) {
+    Rng rng = StreamOf(key, Step::kCrop);
+    frame.box = RandomCrop(height, width, options.crop_min_scale, rng);
+  }
+  frame.is_mirrored = Chosen(key, Step::kHorizontalFlip, options.horizontal_flip).has_value();
+  frame.is_upside_down = Chosen(key, Step::kVerticalFlip, options.vertical_flip).has_value();
+  return frame;
+}
+
+template <typename Picture>
+Picture CutOutOf(const Picture& picture, const Frame& frame) {
+  Picture part = CropAndResize(picture, frame.box, picture.height, picture.width);
+  if (frame.is_mirrored) FlipHorizontally(part);
+  if (frame.is_upside_down) FlipVertically(part);
+  return part;
+}
+
+template <typename Options>
+void JitterAndGray(const Options& options, const random::Key& key, Image& image) {
+  if (auto rng = Chosen(key, Step::kJitter, options.color_jitter)) {
+    JitterColors(options.jitter, *rng, image);
+  }
+  if (Chosen(key, Step::kGrayscale, options.grayscale)) MakeGray(image);
+}
+
+void BlurSometimes(double probability, const random::Key& key, Image& image) {
+  if (auto rng = Chosen(key, Step::kBlur, probability)) {
+    // The radius is given for pictures of 256 pixels.
+    Blur(image, rng->Uniform(0.1, 2.0) * image.width / 256.0);
   }
 }
 
@@ -58,16 +96,15 @@ void Warp(Picture& picture, const cv::Mat& affine, int interpolation) {
   cv::warpAffine(source, target, affine, target.size(), interpolation, cv::BORDER_REFLECT_101);
 }
 
-void AddNoise(Image& image, Rng& rng) {
-  const auto sigma = static_cast<float>(std::sqrt(rng.Uniform(10.0, 50.0)));
-  for (uint8_t& value : image.pixels) {
-    value = ToByte(static_cast<float>(value) + sigma * rng.CoarseNormal());
-  }
+PixelBox InTheMiddle(int height, int width, int box_height, int box_width) {
+  return {(height - box_height) / 2, (width - box_width) / 2, box_height, box_width};
 }
 
 }  // namespace
 
 PixelBox RandomCrop(int height, int width, double min_scale, Rng& rng) {
+  constexpr double kMinRatio = 3.0 / 4.0;
+  constexpr double kMaxRatio = 4.0 / 3.0;
   constexpr double kLogRatio = 0.28768207245178085;  // ln(4/3)
   constexpr int kTries = 10;
   const double area = static_cast<double>(height) * width;
@@ -82,111 +119,63 @@ PixelBox RandomCrop(int height, int width, double min_scale, Rng& rng) {
     box.left = static_cast<int>(rng.Between(0, width - box.width));
     return box;
   }
+  const double ratio = static_cast<double>(width) / height;
+  if (ratio < kMinRatio) {
+    return InTheMiddle(height, width, static_cast<int>(std::lround(width / kMinRatio)), width);
+  }
+  if (ratio > kMaxRatio) {
+    return InTheMiddle(height, width, height, static_cast<int>(std::lround(height * kMaxRatio)));
+  }
   return {0, 0, height, width};
 }
 
+Frame DrawFrame(const ViewOptions& options, int height, int width, const random::Key& key) {
+  return DrawFrameOf(options, height, width, key);
+}
+
+Image CutOut(const Image& image, const Frame& frame) { return CutOutOf(image, frame); }
+LabelMap CutOut(const LabelMap& map, const Frame& frame) { return CutOutOf(map, frame); }
+
 absl::StatusOr<View> MakeView(const CleanImage& clean, const ViewOptions& options, int patch,
-                              bool is_second, Rng& rng) {
-  View view;
+                              const random::Key& key) {
+  const bool is_second = key.view == 1;
   const int height = clean.image.height;
   const int width = clean.image.width;
-  const bool has_regions = clean.regions.patches.grid.num_patches() > 0;
-  if (options.crop_min_scale < 1.0) {
-    const PixelBox box = RandomCrop(height, width, options.crop_min_scale, rng);
-    view.image = CropAndResize(clean.image, box, height, width);
-    if (has_regions) {
-      const LabelMap pixels = CropAndResize(clean.pixel_regions, box, height, width);
+  const Frame frame = DrawFrame(options, height, width, key);
+  View view;
+  view.image = CutOut(clean.image, frame);
+  view.regions = clean.regions;
+  if (clean.regions.patches.grid.num_patches() > 0) {
+    if (options.crop_min_scale < 1.0) {
+      const LabelMap pixels = CutOut(clean.pixel_regions, frame);
       G2LL_ASSIGN_OR_RETURN(view.regions.patches,
                             mask::MajorityLabels(pixels.labels, height, width, patch));
-      view.regions.center_distances = clean.regions.center_distances;
+    } else {
+      // Ties go to the lower label, so the majority may be taken before mirroring.
+      mask::PatchLabels& labels = view.regions.patches;
+      if (frame.is_mirrored) labels = mask::FlipHorizontally(labels);
+      if (frame.is_upside_down) labels = mask::FlipVertically(labels);
     }
-  } else {
-    view.image = clean.image;
-    view.regions = clean.regions;
   }
-  if (rng.Bernoulli(options.horizontal_flip)) {
-    FlipHorizontally(view.image);
-    view.regions.patches = mask::FlipHorizontally(view.regions.patches);
-  }
-  if (rng.Bernoulli(options.vertical_flip)) {
-    FlipVertically(view.image);
-    view.regions.patches = mask::FlipVertically(view.regions.patches);
-  }
-  if (rng.Bernoulli(options.color_jitter)) JitterColors(view.image, rng);
-  if (rng.Bernoulli(options.grayscale)) MakeGray(view.image);
-  if (rng.Bernoulli(is_second ? options.blur_second : options.blur)) {
-    // The radius is given for pictures of 256 pixels.
-    Blur(view.image, rng.Uniform(0.1, 2.0) * width / 256.0);
-  }
+  JitterAndGray(options, key, view.image);
+  BlurSometimes(is_second ? options.blur_second : options.blur, key, view.image);
+  if (is_second && Chosen(key, Step::kSolarize, options.solarize)) Solarize(view.image);
   return view;
 }
 
-void ScaleBrightness(Image& image, double factor) {
-  const auto scale = static_cast<float>(factor);
-  for (uint8_t& value : image.pixels) value = ToByte(scale * static_cast<float>(value));
-}
-
-void ScaleContrast(Image& image, double factor) {
-  double sum = 0;
-  for (size_t i = 0; i < image.pixels.size(); i += 3) sum += Luma(&image.pixels[i]);
-  const auto mean = static_cast<float>(sum * 3 / static_cast<double>(image.pixels.size()));
-  const auto scale = static_cast<float>(factor);
-  for (uint8_t& value : image.pixels) {
-    value = ToByte(mean + scale * (static_cast<float>(value) - mean));
-  }
-}
-
-void ScaleSaturation(Image& image, double factor) {
-  const auto scale = static_cast<float>(factor);
-  for (size_t i = 0; i < image.pixels.size(); i += 3) {
-    const float gray = Luma(&image.pixels[i]);
-    for (size_t c = 0; c < 3; ++c) {
-      uint8_t& value = image.pixels[i + c];
-      value = ToByte(gray + scale * (static_cast<float>(value) - gray));
-    }
-  }
-}
-
-void ShiftHue(Image& image, double shift) {
-  cv::Mat view = internal::ViewOf(image);
-  cv::Mat hsv;
-  cv::cvtColor(view, hsv, cv::COLOR_RGB2HSV_FULL);  // a full turn is 256
-  const auto steps = static_cast<uint8_t>(std::lround(shift * 256.0) & 0xFF);
-  for (int y = 0; y < hsv.rows; ++y) {
-    auto* row = hsv.ptr<uint8_t>(y);
-    for (int x = 0; x < hsv.cols; ++x) row[3 * x] = static_cast<uint8_t>(row[3 * x] + steps);
-  }
-  cv::cvtColor(hsv, view, cv::COLOR_HSV2RGB_FULL);
-}
-
-void MakeGray(Image& image) {
-  for (size_t i = 0; i < image.pixels.size(); i += 3) {
-    const uint8_t gray = ToByte(Luma(&image.pixels[i]));
-    std::fill_n(image.pixels.begin() + static_cast<ptrdiff_t>(i), 3, gray);
-  }
-}
-
-void Blur(Image& image, double sigma) {
-  cv::Mat view = internal::ViewOf(image);
-  cv::GaussianBlur(view, view, {0, 0}, sigma);
-}
-
-void AugmentForSegmentation(const SegmentationAugmentOptions& options, Rng& rng, Image& image,
-                            LesionMask& mask) {
-  if (rng.Bernoulli(options.horizontal_flip)) {
-    FlipHorizontally(image);
-    FlipHorizontally(mask);
-  }
-  if (rng.Bernoulli(options.vertical_flip)) {
-    FlipVertically(image);
-    FlipVertically(mask);
-  }
-  if (rng.Bernoulli(options.shift_scale_rotate)) {
-    const cv::Mat affine = RandomAffine(image.height, image.width, rng);
+void AugmentForSegmentation(const SegmentationAugmentOptions& options, const random::Key& key,
+                            Image& image, LesionMask& mask) {
+  const Frame frame = DrawFrameOf(options, image.height, image.width, key);
+  image = CutOutOf(image, frame);
+  mask = CutOutOf(mask, frame);
+  if (auto rng = Chosen(key, Step::kAffine, options.shift_scale_rotate)) {
+    const cv::Mat affine = RandomAffine(image.height, image.width, *rng);
     Warp(image, affine, cv::INTER_LINEAR);
     Warp(mask, affine, cv::INTER_NEAREST);
   }
-  if (rng.Bernoulli(options.noise)) AddNoise(image, rng);
+  JitterAndGray(options, key, image);
+  BlurSometimes(options.blur, key, image);
+  if (auto rng = Chosen(key, Step::kNoise, options.noise)) AddNoise(*rng, image);
 }
 
 }  // namespace g2ll::data
