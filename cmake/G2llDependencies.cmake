@@ -28,4 +28,7 @@ if(G2LL_TORCH)
 endif()
 if(G2LL_TESTS)
   find_package(GTest REQUIRED)
+  find_package(benchmark REQUIRED)
+  # Tests compare with its superpixels; the product links core and imgproc only.
+  find_package(OpenCV REQUIRED COMPONENTS core imgproc ximgproc)
 endif()

@@ -4,25 +4,45 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
+#include <cstdint>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "tests/data/region_agreement.h"
 #include "tests/data/test_files.h"
-#include "worker/data/superpixel_cache.h"
+#include "worker/data/slic_row.h"
 #include "worker/data/synthetic_dermoscopy.h"
 
 namespace g2ll::data {
 namespace {
 
-int NumRegions(const LabelMap& map) {
-  return *std::max_element(map.labels.begin(), map.labels.end()) + 1;
+using test::NumRegions;
+
+// A picture made of whole numbers only: fields of color with rough edges and noise.
+Image Drawing(uint64_t seed) {
+  Image image{256, 256, {}};
+  uint64_t state = seed + 1;
+  for (int y = 0; y < image.height; ++y) {
+    for (int x = 0; x < image.width; ++x) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      const auto noise = static_cast<int>(state >> 59);
+      const int dy = y - 120, dx = x - 100 - 20 * static_cast<int>(seed);
+      const bool inside = dy * dy + 2 * dx * dx + 100 * noise < 4000;
+      const int shade = (x + y) / 8 + noise;
+      for (const int tone : {0, 30, 50}) {
+        image.pixels.push_back(static_cast<uint8_t>((inside ? 60 : 200) - tone / 2 - shade / 2));
+      }
+    }
+  }
+  return image;
 }
 
-std::vector<int> Counts(const LabelMap& map) {
-  std::vector<int> counts(static_cast<size_t>(NumRegions(map)), 0);
-  for (const uint16_t label : map.labels) ++counts[label];
-  return counts;
+// FNV-1a.
+uint64_t HashLabels(const LabelMap& map) {
+  uint64_t hash = 14695981039346656037U;
+  for (const uint16_t label : map.labels) hash = (hash ^ label) * 1099511628211U;
+  return hash;
 }
 
 // 4-connected parts; equal to the number of regions when each is in one piece.
@@ -39,10 +59,30 @@ TEST(SlicTest, PlacesEightSeedsInThreeRowsAtEverySize) {
   EXPECT_THAT(rows, testing::ElementsAre(45, 45, 45, 136, 136, 227, 227, 227));
 }
 
+TEST(SlicTest, RegionSizesGiveOpenCvsNumbersOfSeeds) {
+  const auto seeds = [](int step, SlicLayout layout) {
+    return SeedsAtStep(256, 256, step, layout).seeds.size();
+  };
+  for (const int step : {86, 90, 91, 100, 102}) {
+    EXPECT_EQ(seeds(step, SlicLayout::kHex), 8U) << step;
+  }
+  EXPECT_EQ(seeds(85, SlicLayout::kHex), 9U);
+  EXPECT_EQ(seeds(103, SlicLayout::kHex), 4U);
+  EXPECT_EQ(seeds(91, SlicLayout::kGrid), 9U);
+}
+
+TEST(SlicTest, AGridPlacesTheNumberOfSeedsNearestToWhatIsAsked) {
+  for (const auto& [regions, seeds] : {std::pair{1, 1U}, {4, 4U}, {8, 9U}, {15, 16U}, {36, 36U}}) {
+    EXPECT_EQ(PlaceSeeds(256, 256, regions, SlicLayout::kGrid).seeds.size(), seeds) << regions;
+  }
+  // Rows and columns differ where the picture is not square.
+  EXPECT_EQ(PlaceSeeds(100, 300, 3, SlicLayout::kGrid).seeds.size(), 3U);
+}
+
 TEST(SlicTest, CutsAPlainImageIntoTheHexagonalPartition) {
   const std::vector<int> expected = {7605, 8572, 7480, 9257, 9211, 8499, 7521, 7391};
   const std::vector<int> counts =
-      Counts(SlicRegions(test::PlainImage(256, 256, 120, 120, 120), {}));
+      test::RegionCounts(SlicRegions(test::PlainImage(256, 256, 120, 120, 120), {}));
   ASSERT_EQ(counts.size(), expected.size());
   for (size_t i = 0; i < counts.size(); ++i) {
     EXPECT_NEAR(counts[i], expected[i], 0.03 * expected[i]) << i;
@@ -73,10 +113,30 @@ TEST(SlicTest, EveryRegionOfATwoToneDiscIsPure) {
   for (size_t i = 0; i < map.labels.size(); ++i) {
     lesion[map.labels[i]] += image.pixels[3 * i] == 110 ? 1 : 0;
   }
-  const std::vector<int> counts = Counts(map);
+  const std::vector<int> counts = test::RegionCounts(map);
   for (size_t region = 0; region < counts.size(); ++region) {
     const double purest = std::max(lesion[region], counts[region] - lesion[region]);
     EXPECT_GE(purest / counts[region], 0.98) << region;
+  }
+}
+
+TEST(SlicTest, EveryRegionOfASharpDiscIsPurerStill) {
+  const Image image = test::TwoToneDisc(256, 60);
+  SlicOptions options;
+  options.blur = false;
+
+  const LabelMap map = SlicRegions(image, options);
+
+  LabelMap tones{256, 256, {}};
+  for (size_t i = 0; i < map.labels.size(); ++i) {
+    tones.labels.push_back(image.pixels[3 * i] == 110 ? 1 : 0);
+  }
+  const std::vector<int> counts = test::RegionCounts(map);
+  std::vector<int> lesion(counts.size(), 0);
+  for (size_t i = 0; i < map.labels.size(); ++i) lesion[map.labels[i]] += tones.labels[i];
+  for (size_t region = 0; region < counts.size(); ++region) {
+    const double purest = std::max(lesion[region], counts[region] - lesion[region]);
+    EXPECT_GE(purest / counts[region], 0.99) << region;
   }
 }
 
@@ -103,17 +163,95 @@ TEST(SlicTest, GrayHasNoColorAndBlackAndWhiteAreTheEndsOfL) {
   EXPECT_NEAR(red.b[5] / 16.0, 67.20, 0.2);
 }
 
-TEST(SlicTest, ThreadsGetTheSameLabels) {
-  const Image image = SyntheticImage({3, 1, 256});
-  const LabelMap alone = SlicRegions(image, {});
-  std::vector<LabelMap> maps(4);
+TEST(SlicTest, ManyThreadsGetTheSameLabels) {
+  std::vector<Image> images;
+  std::vector<LabelMap> alone;
+  for (uint64_t index = 0; index < 4; ++index) {
+    images.push_back(SyntheticImage({3, index, 128}));
+    alone.push_back(SlicRegions(images.back(), {}));
+  }
+  constexpr size_t kThreads = 8;
+  std::vector<std::vector<LabelMap>> maps(kThreads);
   {
     std::vector<std::jthread> threads;
-    for (LabelMap& map : maps) {
-      threads.emplace_back([&map, &image] { map = SlicRegions(image, {}); });
+    for (size_t thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (const Image& image : images) maps[thread].push_back(SlicRegions(image, {}));
+      });
     }
   }
-  for (const LabelMap& map : maps) EXPECT_EQ(map.labels, alone.labels);
+  for (const std::vector<LabelMap>& of_thread : maps) {
+    for (size_t i = 0; i < images.size(); ++i) EXPECT_EQ(of_thread[i].labels, alone[i].labels);
+  }
+}
+
+TEST(SlicTest, EveryKindOfVectorsGivesTheSameLabels) {
+  for (const SlicLoops& loops : SupportedSlicLoops()) {
+    for (const int side : {37, 250, 256}) {
+      for (const int regions : {8, 100}) {
+        SlicOptions options;
+        options.regions = regions;
+        const LabImage lab = SmoothedLab(SyntheticImage({4, 1, side}));
+        EXPECT_EQ(SlicRegionsBy(loops, lab, options).labels,
+                  SlicRegionsBy(SupportedSlicLoops().front(), lab, options).labels)
+            << loops.name << " " << side << " " << regions;
+      }
+    }
+  }
+}
+
+// The digest of what one machine gave; every other must give the same.
+TEST(SlicTest, LabelsAreTheSameOnEveryMachine) {
+  uint64_t hash = 0;
+  for (uint64_t index = 0; index < 4; ++index) {
+    hash ^= HashLabels(SlicRegions(Drawing(index), {}));
+  }
+  EXPECT_EQ(hash, 14628218875705299127U);
+}
+
+TEST(SlicTest, EveryOptionButExactChangesTheRegions) {
+  const Image image = SyntheticImage({5, 2, 256});
+  const LabelMap usual = SlicRegions(image, {});
+  std::vector<SlicOptions> all(6);
+  all[0].mode = SlicMode::kSlic;
+  all[1].layout = SlicLayout::kGrid;
+  all[2].iterations = 2;
+  all[3].blur = false;
+  all[4].min_size_percent = 0;
+  all[5].regions = 12;
+  for (size_t i = 0; i < all.size(); ++i) {
+    EXPECT_NE(SlicRegions(image, all[i]).labels, usual.labels) << i;
+  }
+}
+
+TEST(SlicTest, ModeSlicIsTheMoreCompactTheLargerItsCompactness) {
+  const Image image = SyntheticImage({5, 2, 256});
+  const LabelMap plain = SlicRegions(test::PlainImage(256, 256, 9, 9, 9), {});
+  SlicOptions options;
+  options.mode = SlicMode::kSlic;
+  double last = 0;
+  for (const double compactness : {2.0, 20.0, 1000.0}) {
+    options.compactness = compactness;
+    const double likeness = test::RegionPurity(SlicRegions(image, options), plain);
+    EXPECT_GT(likeness, last) << compactness;
+    last = likeness;
+  }
+  EXPECT_GT(last, 0.99);
+}
+
+TEST(SlicTest, ExactGivesTheNumberOfRegionsAskedForEachInOnePiece) {
+  for (const int regions : {1, 2, 5, 8, 9, 24}) {
+    for (uint64_t index = 0; index < 3; ++index) {
+      SlicOptions options;
+      options.regions = regions;
+      options.exact = true;
+      // A grid has no eight seeds, so that regions must be joined, and few places no 24.
+      options.layout = index == 0 ? SlicLayout::kHex : SlicLayout::kGrid;
+      const LabelMap map = SlicRegions(SyntheticImage({1, index, 96}), options);
+      EXPECT_EQ(NumRegions(map), regions);
+      EXPECT_EQ(NumParts(map), regions);
+    }
+  }
 }
 
 TEST(SlicTest, SurvivesTinyOddAndNoisyPictures) {
@@ -130,69 +268,28 @@ TEST(SlicTest, SurvivesTinyOddAndNoisyPictures) {
   EXPECT_EQ(NumParts(noisy), NumRegions(noisy));
 }
 
+TEST(ExactRegionsTest, JoinsTheSmallestToItsLongestNeighbor) {
+  const LabelMap map{3, 4, {0, 0, 1, 1, 0, 0, 1, 2, 0, 0, 2, 2}};
+  EXPECT_THAT(WithExactRegions(map, 2).labels,
+              testing::ElementsAre(0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1));
+}
+
+TEST(ExactRegionsTest, HalvesTheLargestAcrossItsLength) {
+  const LabelMap map{2, 6, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}};
+  EXPECT_THAT(WithExactRegions(map, 2).labels,
+              testing::ElementsAre(0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1, 1));
+}
+
+TEST(ExactRegionsTest, GivesEveryPixelARegionWhereMoreAreAskedFor) {
+  const LabelMap map{2, 2, {0, 0, 0, 0}};
+  EXPECT_EQ(NumRegions(WithExactRegions(map, 9)), 4);
+}
+
 TEST(ConnectRegionsTest, ASmallPartJoinsTheNeighborWithTheLongestBorder) {
   // A single pixel of label 5 that touches label 1 on three sides and 0 on one.
   const LabelMap map{3, 4, {0, 1, 1, 1, 0, 5, 1, 1, 0, 1, 1, 1}};
   EXPECT_THAT(ConnectRegions(map, 1).labels,
               testing::ElementsAre(0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1));
-}
-
-TEST(LabelMapFileTest, ComesBackAsItWasAndDamageIsNoticed) {
-  const LabelMap map = SlicRegions(SyntheticImage({1, 2, 64}), {});
-  const std::string bytes = EncodeLabelMap(map);
-  ASSERT_TRUE(DecodeLabelMap(bytes).has_value());
-  EXPECT_EQ(DecodeLabelMap(bytes)->labels, map.labels);
-  for (size_t at = 0; at < bytes.size(); at += 5) {
-    std::string damaged = bytes;
-    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
-    EXPECT_FALSE(DecodeLabelMap(damaged).has_value()) << at;
-    EXPECT_FALSE(DecodeLabelMap(bytes.substr(0, at)).has_value()) << at;
-  }
-}
-
-TEST(SuperpixelCacheTest, FindsWhatWasStoredUnderTheSamePixelsAndSettingsOnly) {
-  const test::TemporaryFolder folder;
-  const auto cache = SuperpixelCache::Open(folder / "cache");
-  ASSERT_TRUE(cache.ok());
-  const Image image = SyntheticImage({1, 2, 64});
-  const std::string key = SuperpixelCache::KeyOf(image, {});
-  EXPECT_FALSE((*cache)->Find(key).has_value());
-  const LabelMap map = SlicRegions(image, {});
-
-  (*cache)->Store(key, map);
-
-  EXPECT_EQ((*cache)->Find(key)->labels, map.labels);
-  SlicOptions other;
-  other.regions = 9;
-  EXPECT_NE(SuperpixelCache::KeyOf(image, other), key);
-  Image changed = image;
-  changed.pixels[100] ^= 1;
-  EXPECT_NE(SuperpixelCache::KeyOf(changed, {}), key);
-}
-
-TEST(SuperpixelCacheTest, StaysWithinItsBound) {
-  const test::TemporaryFolder folder;
-  constexpr int64_t kBound = 8'000;
-  const auto cache = SuperpixelCache::Open(folder.path(), kBound);
-  ASSERT_TRUE(cache.ok());
-  for (uint64_t i = 0; i < 40; ++i) {
-    const Image image = SyntheticImage({1, i, 32});
-    (*cache)->Store(SuperpixelCache::KeyOf(image, {}), SlicRegions(image, {}));
-  }
-  int64_t bytes = 0;
-  for (const auto& file : std::filesystem::recursive_directory_iterator(folder.path())) {
-    if (file.is_regular_file()) bytes += static_cast<int64_t>(file.file_size());
-  }
-  EXPECT_GT(bytes, 0);
-  EXPECT_LE(bytes, kBound);
-}
-
-TEST(SuperpixelCacheTest, NamesAFolderThatCannotBeMade) {
-  const test::TemporaryFolder folder;
-  test::WriteBytes(folder / "file", "x");
-  const auto cache = SuperpixelCache::Open(folder / "file/cache");
-  ASSERT_FALSE(cache.ok());
-  EXPECT_THAT(std::string(cache.status().message()), testing::HasSubstr(folder / "file/cache"));
 }
 
 }  // namespace

@@ -4,96 +4,165 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <memory>
 
 namespace g2ll::data {
 namespace {
 
-// The smoothed value of a pixel is sixteen times its mean.
-constexpr int kSmoothMax = 255 * 16;
-constexpr int kLinearBits = 14;  // linear light and XYZ: 1.0 is 2^14
-constexpr int kLinearOne = 1 << kLinearBits;
-constexpr int kRootBits = 15;  // f of the Lab formula: 1.0 is 2^15
+// A channel before the curve: sixteen times its mean.
+constexpr int kChannelOne = 16;
+constexpr int kChannelMax = 255 * kChannelOne;
+// Linear light, XYZ and f of the Lab formula: 1.0 is 2^14. Whatever is multiplied
+// fits 16 bits, which every processor multiplies eight at a time.
+constexpr int kBits = 14;
+constexpr int kOne = 1 << kBits;
+constexpr int kMatrixBits = 15;
 
 // Rows of the sRGB -> XYZ matrix, each divided by the white point and scaled to
-// add up to 2^16, so that grey has a = b = 0 exactly.
-constexpr std::array<std::array<int, 3>, 3> kMatrix = {{
-    {28440, 24655, 12441},
-    {13938, 46868, 4730},
-    {1164, 7174, 57198},
-}};
+// add up to 2^15, so that grey has a = b = 0 exactly.
+struct MatrixRow {
+  int16_t red, green, blue;
+};
+constexpr MatrixRow kX = {14220, 12328, 6220};
+constexpr MatrixRow kY = {6969, 23434, 2365};
+constexpr MatrixRow kZ = {582, 3587, 28599};
 
 struct Tables {
-  std::array<int, kSmoothMax + 1> linear;
-  std::array<int, kLinearOne + 1> root;
+  std::array<int16_t, kChannelMax + 1> linear;
+  std::array<int16_t, kOne + 1> root;
 };
 
 // The two curved functions as tables of whole numbers: rounding hides the last bits
 // in which maths libraries differ.
-Tables MakeTables() {
-  Tables tables;
-  for (int i = 0; i <= kSmoothMax; ++i) {
-    const double value = static_cast<double>(i) / kSmoothMax;
+std::unique_ptr<const Tables> MakeTables() {
+  auto tables = std::make_unique<Tables>();
+  for (int i = 0; i <= kChannelMax; ++i) {
+    const double value = static_cast<double>(i) / kChannelMax;
     const double light = value <= 0.04045 ? value / 12.92 : std::pow((value + 0.055) / 1.055, 2.4);
-    tables.linear[static_cast<size_t>(i)] = static_cast<int>(std::lround(light * kLinearOne));
+    tables->linear[static_cast<size_t>(i)] = static_cast<int16_t>(std::lround(light * kOne));
   }
-  for (int i = 0; i <= kLinearOne; ++i) {
-    const double value = static_cast<double>(i) / kLinearOne;
+  for (int i = 0; i <= kOne; ++i) {
+    const double value = static_cast<double>(i) / kOne;
     constexpr double kKnee = 216.0 / 24389.0;
     const double root = value > kKnee ? std::cbrt(value) : (24389.0 / 27.0 * value + 16.0) / 116.0;
-    tables.root[static_cast<size_t>(i)] = static_cast<int>(std::lround(root * (1 << kRootBits)));
+    tables->root[static_cast<size_t>(i)] = static_cast<int16_t>(std::lround(root * kOne));
   }
   return tables;
 }
 
-// One row of the image: the vertical part of the filter, 4 times the mean.
-void SmoothColumns(const Image& image, int y, std::vector<int>& sums) {
-  const auto stride = static_cast<size_t>(image.width) * 3;
-  const uint8_t* above = image.pixels.data() + static_cast<size_t>(std::max(y - 1, 0)) * stride;
-  const uint8_t* here = image.pixels.data() + static_cast<size_t>(y) * stride;
-  const uint8_t* below =
-      image.pixels.data() + static_cast<size_t>(std::min(y + 1, image.height - 1)) * stride;
-  for (size_t i = 0; i < stride; ++i) sums[i] = above[i] + 2 * here[i] + below[i];
+// Three planes of one row. Tables are looked up value by value; what lies between is
+// arithmetic on whole planes, which the compiler turns into vector code.
+struct Planes {
+  explicit Planes(int width)
+      : first(static_cast<size_t>(width)), second(first.size()), third(first.size()) {}
+  std::vector<int16_t> first, second, third;
+};
+
+// The row's channels, each 16 times its value, as they lie in the image.
+void CopyChannels(const Image& image, int y, std::vector<uint16_t>& channels) {
+  const size_t count = channels.size();
+  const uint8_t* __restrict here = image.pixels.data() + static_cast<size_t>(y) * count;
+  uint16_t* __restrict out = channels.data();
+  for (size_t i = 0; i < count; ++i) out[i] = static_cast<uint16_t>(here[i] * kChannelOne);
 }
 
-// value * factor / 2^(kRootBits + shift to sixteenths), rounded to nearest.
-int16_t Scaled(int value, int factor) {
-  constexpr int kHalf = 1 << (kRootBits - 1);
-  return static_cast<int16_t>((value * int64_t{factor} * LabImage::kScale + kHalf) >> kRootBits);
+// The same of the smoothed image. `sums` has room for a pixel more on either side.
+void SmoothChannels(const Image& image, int y, std::vector<uint16_t>& sums,
+                    std::vector<uint16_t>& channels) {
+  const size_t count = channels.size();
+  const uint8_t* __restrict here = image.pixels.data() + static_cast<size_t>(y) * count;
+  const uint8_t* __restrict above = y > 0 ? here - count : here;
+  const uint8_t* __restrict below = y + 1 < image.height ? here + count : here;
+  uint16_t* __restrict column = sums.data() + 3;
+  for (size_t i = 0; i < count; ++i) {
+    column[i] = static_cast<uint16_t>(above[i] + 2 * here[i] + below[i]);
+  }
+  std::copy_n(column, 3, column - 3);
+  std::copy_n(column + count - 3, 3, column + count);
+  uint16_t* __restrict out = channels.data();
+  const uint16_t* __restrict left = sums.data();
+  for (size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<uint16_t>(left[i] + 2 * left[i + 3] + left[i + 6]);
+  }
+}
+
+void ToLight(const Tables& tables, const std::vector<uint16_t>& channels, Planes& light) {
+  const uint16_t* __restrict in = channels.data();
+  for (size_t x = 0; x < light.first.size(); ++x) {
+    light.first[x] = tables.linear[in[3 * x]];
+    light.second[x] = tables.linear[in[3 * x + 1]];
+    light.third[x] = tables.linear[in[3 * x + 2]];
+  }
+}
+
+// One of X, Y, Z, rounded to nearest.
+void Combine(const Planes& light, const MatrixRow& weights, std::vector<int16_t>& out) {
+  const int16_t* __restrict red = light.first.data();
+  const int16_t* __restrict green = light.second.data();
+  const int16_t* __restrict blue = light.third.data();
+  int16_t* __restrict sums = out.data();
+  const size_t count = out.size();
+  for (size_t x = 0; x < count; ++x) {
+    const int sum = weights.red * red[x] + weights.green * green[x] + weights.blue * blue[x];
+    sums[x] = static_cast<int16_t>((sum + (1 << (kMatrixBits - 1))) >> kMatrixBits);
+  }
+}
+
+void ToRoots(const Tables& tables, Planes& planes) {
+  for (std::vector<int16_t>* plane : {&planes.first, &planes.second, &planes.third}) {
+    for (int16_t& value : *plane) value = tables.root[static_cast<size_t>(value)];
+  }
+}
+
+// value * factor in sixteenths, rounded to nearest.
+int16_t Scaled(int16_t value, int16_t factor) {
+  return static_cast<int16_t>((value * factor + (1 << (kBits - 1))) >> kBits);
+}
+
+void ToLab(const Planes& roots, int16_t* __restrict l, int16_t* __restrict a,
+           int16_t* __restrict b) {
+  const int16_t* __restrict fx = roots.first.data();
+  const int16_t* __restrict fy = roots.second.data();
+  const int16_t* __restrict fz = roots.third.data();
+  const size_t count = roots.first.size();
+  constexpr int16_t kScale = LabImage::kScale;
+  for (size_t x = 0; x < count; ++x) {
+    l[x] = static_cast<int16_t>(Scaled(fy[x], 116 * kScale) - 16 * kScale);
+    a[x] = Scaled(static_cast<int16_t>(fx[x] - fy[x]), 500 * kScale);
+    b[x] = Scaled(static_cast<int16_t>(fy[x] - fz[x]), 200 * kScale);
+  }
+}
+
+LabImage Convert(const Image& image, bool smooth) {
+  static const std::unique_ptr<const Tables> tables = MakeTables();
+  const size_t num_pixels = static_cast<size_t>(image.height) * static_cast<size_t>(image.width);
+  LabImage lab{image.height, image.width, std::vector<int16_t>(num_pixels),
+               std::vector<int16_t>(num_pixels), std::vector<int16_t>(num_pixels)};
+  std::vector<uint16_t> channels(static_cast<size_t>(image.width) * 3);
+  std::vector<uint16_t> sums(channels.size() + 6);
+  Planes light(image.width);
+  Planes roots(image.width);
+  for (int y = 0; y < image.height; ++y) {
+    if (smooth) {
+      SmoothChannels(image, y, sums, channels);
+    } else {
+      CopyChannels(image, y, channels);
+    }
+    ToLight(*tables, channels, light);
+    Combine(light, kX, roots.first);
+    Combine(light, kY, roots.second);
+    Combine(light, kZ, roots.third);
+    ToRoots(*tables, roots);
+    const size_t start = static_cast<size_t>(y) * static_cast<size_t>(image.width);
+    ToLab(roots, &lab.l[start], &lab.a[start], &lab.b[start]);
+  }
+  return lab;
 }
 
 }  // namespace
 
-LabImage SmoothedLab(const Image& image) {
-  static const Tables tables = MakeTables();
-  const size_t num_pixels = static_cast<size_t>(image.height) * static_cast<size_t>(image.width);
-  LabImage lab{image.height, image.width, std::vector<int16_t>(num_pixels),
-               std::vector<int16_t>(num_pixels), std::vector<int16_t>(num_pixels)};
-  std::vector<int> sums(static_cast<size_t>(image.width) * 3);
-  size_t pixel = 0;
-  for (int y = 0; y < image.height; ++y) {
-    SmoothColumns(image, y, sums);
-    for (int x = 0; x < image.width; ++x, ++pixel) {
-      const auto left = static_cast<size_t>(std::max(x - 1, 0)) * 3;
-      const auto here = static_cast<size_t>(x) * 3;
-      const auto right = static_cast<size_t>(std::min(x + 1, image.width - 1)) * 3;
-      std::array<int, 3> light;
-      for (size_t c = 0; c < 3; ++c) {
-        light[c] =
-            tables
-                .linear[static_cast<size_t>(sums[left + c] + 2 * sums[here + c] + sums[right + c])];
-      }
-      std::array<int, 3> root;
-      for (size_t row = 0; row < 3; ++row) {
-        const auto& weights = kMatrix[row];
-        const int sum = weights[0] * light[0] + weights[1] * light[1] + weights[2] * light[2];
-        root[row] = tables.root[static_cast<size_t>((sum + (1 << 15)) >> 16)];
-      }
-      lab.l[pixel] = static_cast<int16_t>(Scaled(root[1], 116) - 16 * LabImage::kScale);
-      lab.a[pixel] = Scaled(root[0] - root[1], 500);
-      lab.b[pixel] = Scaled(root[1] - root[2], 200);
-    }
-  }
-  return lab;
-}
+LabImage SmoothedLab(const Image& image) { return Convert(image, true); }
+
+LabImage PlainLab(const Image& image) { return Convert(image, false); }
 
 }  // namespace g2ll::data

@@ -23,6 +23,9 @@ struct LabImage {
 // Smooths with a 3x3 Gaussian (weights 1 2 1, edges repeated) and converts.
 LabImage SmoothedLab(const Image& image);
 
+// Converts as it is.
+LabImage PlainLab(const Image& image);
+
 }  // namespace g2ll::data
 
 #endif  // WORKER_DATA_LAB_H_

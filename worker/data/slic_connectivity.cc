@@ -4,149 +4,88 @@
 #include <utility>
 #include <vector>
 
+#include "worker/data/region_graph.h"
 #include "worker/data/slic.h"
 
 namespace g2ll::data {
 namespace {
 
-// The 4-connected parts of a label map, numbered as rows are read.
-struct Parts {
-  std::vector<int32_t> part_of;  // by pixel
-  std::vector<int32_t> sizes;    // by part
-};
-
-Parts FindParts(const LabelMap& map) {
-  const int width = map.width;
+// The pixels that can be reached from `start` without leaving its label, nearest
+// first.
+std::vector<int32_t> BreadthFirst(const LabelMap& map, int32_t start) {
   const auto num_pixels = static_cast<int32_t>(map.labels.size());
-  Parts parts;
-  parts.part_of.assign(map.labels.size(), -1);
-  std::vector<int32_t> stack;
-  for (int32_t start = 0; start < num_pixels; ++start) {
-    if (parts.part_of[static_cast<size_t>(start)] >= 0) continue;
-    const auto part = static_cast<int32_t>(parts.sizes.size());
-    const uint16_t label = map.labels[static_cast<size_t>(start)];
-    int32_t size = 0;
-    const auto visit = [&](int32_t pixel) {
-      if (parts.part_of[static_cast<size_t>(pixel)] >= 0 ||
-          map.labels[static_cast<size_t>(pixel)] != label) {
-        return;
-      }
-      parts.part_of[static_cast<size_t>(pixel)] = part;
-      ++size;
-      stack.push_back(pixel);
-    };
-    visit(start);
-    while (!stack.empty()) {
-      const int32_t pixel = stack.back();
-      stack.pop_back();
-      const int32_t x = pixel % width;
-      if (x > 0) visit(pixel - 1);
-      if (x + 1 < width) visit(pixel + 1);
-      if (pixel >= width) visit(pixel - width);
-      if (pixel + width < num_pixels) visit(pixel + width);
-    }
-    parts.sizes.push_back(size);
-  }
-  return parts;
-}
-
-// Sets of parts that were joined.
-class Groups {
- public:
-  explicit Groups(const std::vector<int32_t>& sizes) : parent_(sizes.size()), sizes_(sizes) {
-    for (size_t i = 0; i < parent_.size(); ++i) parent_[i] = static_cast<int32_t>(i);
-  }
-  int32_t Find(int32_t part) {
-    int32_t root = part;
-    while (parent_[static_cast<size_t>(root)] != root) root = parent_[static_cast<size_t>(root)];
-    while (parent_[static_cast<size_t>(part)] != root) {
-      part = std::exchange(parent_[static_cast<size_t>(part)], root);
-    }
-    return root;
-  }
-  int32_t Size(int32_t root) const { return sizes_[static_cast<size_t>(root)]; }
-  void Join(int32_t root_a, int32_t root_b) {
-    // The part that is read first names the group.
-    const auto [first, second] = std::minmax(root_a, root_b);
-    parent_[static_cast<size_t>(second)] = first;
-    sizes_[static_cast<size_t>(first)] += sizes_[static_cast<size_t>(second)];
-  }
-
- private:
-  std::vector<int32_t> parent_;
-  std::vector<int32_t> sizes_;
-};
-
-// A pixel side between a small group and another one.
-using Border = std::pair<int32_t, int32_t>;  // small group, its neighbor
-
-std::vector<Border> BordersOfSmall(const Parts& parts, int width, int max_small, Groups& groups) {
-  std::vector<Border> borders;
-  const auto add = [&](size_t a, size_t b) {
-    if (parts.part_of[a] == parts.part_of[b]) return;
-    const int32_t group_a = groups.Find(parts.part_of[a]);
-    const int32_t group_b = groups.Find(parts.part_of[b]);
-    if (group_a == group_b) return;
-    if (groups.Size(group_a) <= max_small) borders.emplace_back(group_a, group_b);
-    if (groups.Size(group_b) <= max_small) borders.emplace_back(group_b, group_a);
+  const uint16_t label = map.labels[static_cast<size_t>(start)];
+  std::vector<bool> seen(map.labels.size(), false);
+  std::vector<int32_t> order;
+  const auto visit = [&](int32_t pixel) {
+    const auto at = static_cast<size_t>(pixel);
+    if (seen[at] || map.labels[at] != label) return;
+    seen[at] = true;
+    order.push_back(pixel);
   };
-  const auto stride = static_cast<size_t>(width);
-  for (size_t pixel = 0; pixel < parts.part_of.size(); ++pixel) {
-    if (pixel % stride + 1 < stride) add(pixel, pixel + 1);
-    if (pixel + stride < parts.part_of.size()) add(pixel, pixel + stride);
+  visit(start);
+  for (size_t next = 0; next < order.size(); ++next) {
+    const int32_t pixel = order[next];
+    const int32_t x = pixel % map.width;
+    if (pixel >= map.width) visit(pixel - map.width);
+    if (x > 0) visit(pixel - 1);
+    if (x + 1 < map.width) visit(pixel + 1);
+    if (pixel + map.width < num_pixels) visit(pixel + map.width);
   }
-  std::sort(borders.begin(), borders.end());
-  return borders;
+  return order;
 }
 
-// Joins each small group to its longest neighbor once. Returns whether one was joined.
-bool JoinSmall(const std::vector<Border>& borders, int max_small, Groups& groups) {
-  bool joined = false;
-  for (size_t begin = 0; begin < borders.size();) {
-    const int32_t small = borders[begin].first;
-    int32_t best = -1;
-    size_t longest = 0;
-    size_t end = begin;
-    while (end < borders.size() && borders[end].first == small) {
-      size_t run = end;
-      while (run < borders.size() && borders[run] == borders[end]) ++run;
-      if (run - end > longest) {
-        longest = run - end;
-        best = borders[end].second;
-      }
-      end = run;
-    }
-    // An earlier join of this round may have made it large enough already.
-    const int32_t root = groups.Find(small);
-    const int32_t target = groups.Find(best);
-    if (root != target && groups.Size(root) <= max_small) {
-      groups.Join(root, target);
-      joined = true;
-    }
-    begin = end;
+// Gives half of the region with this label, which is in one piece, the label `half`.
+void Halve(LabelMap& map, uint16_t label, uint16_t half) {
+  const auto first = std::find(map.labels.begin(), map.labels.end(), label);
+  // The last pixel reached lies at one end of the region.
+  const int32_t end = BreadthFirst(map, static_cast<int32_t>(first - map.labels.begin())).back();
+  const std::vector<int32_t> from_end = BreadthFirst(map, end);
+  // The nearer half is in one piece. What is left may not be: its largest piece
+  // becomes the new region, and the others touch the nearer half only.
+  constexpr uint16_t kNearer = UINT16_MAX;
+  for (size_t i = 0; i < from_end.size() / 2; ++i) {
+    map.labels[static_cast<size_t>(from_end[i])] = kNearer;
   }
-  return joined;
+  std::vector<int32_t> largest;
+  for (size_t i = from_end.size() / 2; i < from_end.size(); ++i) {
+    if (map.labels[static_cast<size_t>(from_end[i])] != label) continue;
+    std::vector<int32_t> piece = BreadthFirst(map, from_end[i]);
+    for (const int32_t pixel : piece) map.labels[static_cast<size_t>(pixel)] = kNearer;
+    if (piece.size() > largest.size()) largest = std::move(piece);
+  }
+  for (const int32_t pixel : from_end) map.labels[static_cast<size_t>(pixel)] = label;
+  for (const int32_t pixel : largest) map.labels[static_cast<size_t>(pixel)] = half;
 }
 
 }  // namespace
 
 LabelMap ConnectRegions(const LabelMap& clusters, int max_small) {
-  const Parts parts = FindParts(clusters);
-  Groups groups(parts.sizes);
-  while (true) {
-    const std::vector<Border> borders = BordersOfSmall(parts, clusters.width, max_small, groups);
-    if (!JoinSmall(borders, max_small, groups)) break;
+  RegionGraph graph(clusters);
+  graph.JoinSmall(max_small);
+  return graph.Labels();
+}
+
+LabelMap WithExactRegions(const LabelMap& map, int regions) {
+  RegionGraph graph(map);
+  if (graph.num_groups() >= regions) {
+    while (graph.num_groups() > std::max(regions, 1)) graph.JoinSmallest();
+    return graph.Labels();
   }
-  LabelMap result{clusters.height, clusters.width, {}};
-  result.labels.reserve(clusters.labels.size());
-  std::vector<int32_t> number(parts.sizes.size(), -1);
-  int32_t next = 0;
-  for (const int32_t part : parts.part_of) {
-    int32_t& id = number[static_cast<size_t>(groups.Find(part))];
-    if (id < 0) id = next++;
-    result.labels.push_back(static_cast<uint16_t>(id));
+  LabelMap split = graph.Labels();
+  std::vector<int64_t> sizes(static_cast<size_t>(graph.num_groups()), 0);
+  for (const uint16_t label : split.labels) ++sizes[label];
+  while (sizes.size() < static_cast<size_t>(regions)) {
+    const auto largest = std::max_element(sizes.begin(), sizes.end());
+    if (*largest < 2) break;
+    const auto label = static_cast<uint16_t>(largest - sizes.begin());
+    const auto half = static_cast<uint16_t>(sizes.size());
+    Halve(split, label, half);
+    const int64_t moved = std::count(split.labels.begin(), split.labels.end(), half);
+    sizes[label] -= moved;
+    sizes.push_back(moved);
   }
-  return result;
+  return ConnectRegions(split, 0);
 }
 
 }  // namespace g2ll::data

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -22,8 +24,12 @@ namespace {
 namespace fs = std::filesystem;
 
 // Version of the algorithm: raise it when equal settings give other regions.
-constexpr std::string_view kAlgorithm = "slico-hex-1";
+constexpr std::string_view kAlgorithm = "slic-2";
 constexpr std::string_view kExtension = ".spx";
+// What WriteFileAtomically appends to a name while it writes: a point and six letters.
+constexpr size_t kTemporarySuffix = 7;
+// A writer needs milliseconds: what is older belongs to one that was killed.
+constexpr auto kAbandonedAfter = std::chrono::hours(1);
 // Far above any entry: 512 x 512 pixels without two equal neighbors.
 constexpr int64_t kMaxEntryBytes = 4 << 20;
 
@@ -33,15 +39,29 @@ struct Entry {
   int64_t bytes = 0;
 };
 
+bool IsTemporary(const std::string& name) {
+  return name.size() > kTemporarySuffix &&
+         name.substr(0, name.size() - kTemporarySuffix).ends_with(kExtension);
+}
+
+// Entries and files on their way to be one; abandoned ones are removed.
 std::vector<Entry> ListEntries(const std::string& folder) {
   std::vector<Entry> entries;
+  const auto abandoned = fs::file_time_type::clock::now() - kAbandonedAfter;
   std::error_code error;
   fs::recursive_directory_iterator files(folder, error);
   for (const fs::recursive_directory_iterator end; !error && files != end; files.increment(error)) {
-    if (files->path().extension() != kExtension) continue;
+    const std::string name = files->path().filename().string();
+    const bool temporary = IsTemporary(name);
+    if (!temporary && !name.ends_with(kExtension)) continue;
     std::error_code gone;  // another process may have removed it meanwhile
     Entry entry{files->path(), files->last_write_time(gone), FileSize(files->path())};
-    if (!gone && entry.bytes >= 0) entries.push_back(std::move(entry));
+    if (gone || entry.bytes < 0) continue;
+    if (temporary && entry.time < abandoned) {
+      fs::remove(entry.path, gone);
+    } else {
+      entries.push_back(std::move(entry));
+    }
   }
   return entries;
 }
@@ -68,8 +88,12 @@ absl::StatusOr<std::unique_ptr<SuperpixelCache>> SuperpixelCache::Open(const std
 std::string SuperpixelCache::KeyOf(const Image& image, const SlicOptions& options) {
   Sha256 digest;
   digest.AddField(kAlgorithm);
+  // The exact bits of the one number that is not whole.
+  const auto compactness = std::bit_cast<uint64_t>(options.compactness);
   digest.AddField(absl::StrCat(image.height, " ", image.width, " ", options.regions, " ",
-                               options.iterations, " ", options.min_size_percent));
+                               options.mode, " ", options.layout, " ", options.iterations, " ",
+                               compactness, " ", options.blur, " ", options.min_size_percent, " ",
+                               options.exact));
   digest.AddBytes(image.pixels.data(), image.pixels.size());
   return digest.Finish();
 }
@@ -93,27 +117,31 @@ void SuperpixelCache::Store(const std::string& key, const LabelMap& map) {
   if (size > kMaxEntryBytes || size > max_bytes_) return;
   {
     absl::MutexLock lock(&mutex_);
-    if (bytes_ + size > max_bytes_) RemoveOldest();
+    if (bytes_ + size > max_bytes_ || uncounted_ > max_bytes_ / 16) MakeRoom(size);
     bytes_ += size;
+    uncounted_ += size;
+    in_flight_ += size;
   }
   std::error_code error;
   const std::string path = PathOf(key);
   fs::create_directories(fs::path(path).parent_path(), error);
-  if (!WriteFileAtomically(path, bytes).ok()) {
-    absl::MutexLock lock(&mutex_);
-    bytes_ -= size;
-  }
+  const bool written = WriteFileAtomically(path, bytes).ok();
+  absl::MutexLock lock(&mutex_);
+  in_flight_ -= size;
+  if (!written) bytes_ -= size;
 }
 
-// Down to nine tenths, so that the next writers find room without a new listing.
-void SuperpixelCache::RemoveOldest() {
+// Where there is too little, down to nine tenths, so that the next writers find room.
+void SuperpixelCache::MakeRoom(int64_t adding) {
   std::vector<Entry> entries = ListEntries(folder_);
+  bytes_ = in_flight_;
+  uncounted_ = 0;
+  for (const Entry& entry : entries) bytes_ += entry.bytes;
+  if (bytes_ + adding <= max_bytes_) return;
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.time < b.time; });
-  bytes_ = 0;
-  for (const Entry& entry : entries) bytes_ += entry.bytes;
   for (const Entry& entry : entries) {
-    if (bytes_ <= max_bytes_ / 10 * 9) break;
+    if (bytes_ + adding <= max_bytes_ / 10 * 9) break;
     std::error_code error;
     fs::remove(entry.path, error);
     bytes_ -= entry.bytes;

@@ -19,8 +19,13 @@ namespace g2ll::data {
 //
 // An entry's name is the SHA-256 of the very pixels and settings it was made from, so
 // it can never be stale. Entries are written to a temporary file and renamed, and
-// carry a checksum: a damaged one counts as absent. Several processes may share a
-// folder. Safe for use from many threads.
+// carry a checksum: a damaged one counts as absent and is written anew. Temporary
+// files that a killed writer left go with the next cache that is opened on the folder
+// or makes room in it, once they are an hour old.
+//
+// Several processes may share a folder. Each counts what the others stored whenever it
+// has stored a sixteenth of the bound itself, so that together they stay within the
+// bound and a sixteenth for each process. Safe for use from many threads.
 class SuperpixelCache {
  public:
   // Creates `folder` where it is missing. Error: Unavailable (it cannot be made or
@@ -42,12 +47,15 @@ class SuperpixelCache {
  private:
   SuperpixelCache(std::string folder, int64_t max_bytes);
   std::string PathOf(const std::string& key) const;
-  void RemoveOldest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Counts what is there now, and removes what `adding` bytes leave no room for.
+  void MakeRoom(int64_t adding) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::string folder_;
   const int64_t max_bytes_;
   absl::Mutex mutex_;
-  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;      // in the folder, as far as known
+  int64_t uncounted_ ABSL_GUARDED_BY(mutex_) = 0;  // of them, since the last count
+  int64_t in_flight_ ABSL_GUARDED_BY(mutex_) = 0;  // of them, perhaps not yet there
 };
 
 // Label maps as bytes: a header, runs of equal labels along the rows, a checksum.
