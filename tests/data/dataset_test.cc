@@ -278,6 +278,7 @@ TEST_F(FolderDatasetTest, TheDigestChangesWithNamesAndSizesAndNotWithThePlace) {
   EXPECT_NE((*Open(folder_ / "y", Split::kTrain))->digest(), digest);
 }
 
+// Method section 7, "subsets".
 TEST(SubsetTest, SmallerSubsetsLieWithinLargerOnesAndFollowTheSeed) {
   DatasetOptions options;
   options.source = "synthetic:dermoscopy?count=2000";
@@ -297,7 +298,26 @@ TEST(SubsetTest, SmallerSubsetsLieWithinLargerOnesAndFollowTheSeed) {
   }
   EXPECT_EQ(ids_at(0.01, 0, 0), ids_at(1.0, 20, 0));
   EXPECT_NE(ids_at(0.01, 0, 0), ids_at(0.01, 0, 1));
-  EXPECT_EQ(ids_at(0.00001, 0, 0).size(), 1U);
+}
+
+TEST(SubsetTest, AFractionThatLeavesNoImageIsAnError) {
+  DatasetOptions options;
+  options.source = "synthetic:dermoscopy?count=2000";
+  options.fraction = 0.0002;
+  ExpectFault(Dataset::Open(options), absl::StatusCode::kInvalidArgument,
+              {"data.fraction 0.0002 leaves none of the 2000 images of the train split", "0.0005"});
+  options.fraction = 0.0004;
+  EXPECT_EQ(Ids(Dataset::Open(options)).size(), 1U);
+}
+
+// Method section 7, "subsets": steps at batch 16 with drop_last.
+TEST(SubsetTest, AHundredEpochsOfTheLabelFractionsHaveTheStatedSteps) {
+  const std::pair<int64_t, int64_t> expected[] = {
+      {20, 100}, {200, 1200}, {1000, 6200}, {2000, 12500}};
+  for (const auto& [images, steps] : expected) {
+    const ShardSampler sampler({.num_images = images, .global_batch = 16});
+    EXPECT_EQ(100 * sampler.steps_per_epoch(), steps);
+  }
 }
 
 TEST(SubsetTest, RefusesAFractionOutOfRange) {

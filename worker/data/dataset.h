@@ -22,12 +22,34 @@ struct DatasetOptions {
   // true: only images that have a lesion mask. false: masks are ignored, and
   // where a source has images without masks (unlabelled ones), only those.
   bool needs_masks = false;
+  // true: only images whose diagnosis is known. Never with `needs_masks`.
+  bool needs_classes = false;
+  // Table of diagnoses (class_table.h), absolute; empty: the source's own. Generated
+  // images take none.
+  std::string class_file;
+  // Images that are left out before anything is taken from the rest. Each entry is
+  // `held` (the validation and test splits of the source), an absolute data folder (all
+  // its images; `FOLDER#SPLIT` those of one split) or an absolute text file with one id
+  // a line. `none` names nothing.
+  std::vector<std::string> exclude_ids;
   // Share of the images kept, in (0, 1]; subsets with one seed are nested.
   double fraction = 1.0;
   // At most so many images are kept; 0 is no limit.
   int64_t max_images = 0;
   // Seed of the order from which `fraction` and `max_images` take.
   int64_t subset_seed = 0;
+};
+
+// Diagnoses of a data set's images.
+struct ClassLabels {
+  // In the order of the classes' numbers, at least two; the same for every split and
+  // subset of a source.
+  std::vector<std::string> names;
+  // Class of each image by data set index, in [0, names.size()).
+  std::vector<int64_t> of_image;
+
+  // Images of each class, [names.size()].
+  std::vector<int64_t> Counts() const;
 };
 
 // An indexed set of images, opened without decoding any of them.
@@ -39,9 +61,10 @@ class Dataset {
   virtual ~Dataset() = default;
 
   // Errors: NotFound (no such folder), InvalidArgument (a source that cannot be
-  // understood), FailedPrecondition (nothing usable, a mask without an image,
-  // an image without its mask where masks are needed). One line that names the
-  // file or folder and says what to do.
+  // understood, a fraction that leaves no image), FailedPrecondition (nothing usable
+  // or nothing left, a mask without an image, an image without its mask where masks
+  // are needed, a fault of the table of diagnoses). One line that names the file or
+  // folder and says what to do. Logs how many images were left out and why.
   static absl::StatusOr<std::unique_ptr<Dataset>> Open(const DatasetOptions& options);
 
   // Number of images, at least 1.
@@ -64,12 +87,16 @@ class Dataset {
   // Only where `needs_masks` was set.
   virtual absl::StatusOr<LesionMask> LoadMask(int64_t index) const = 0;
 
+  // Diagnoses of the images; empty unless `needs_classes` was set.
+  virtual const ClassLabels& classes() const = 0;
+
   // Looks at the headers of an image's files, without decoding: readable, bounded,
   // and of one size where `needs_masks` was set. Errors: DataLoss.
   virtual absl::Status CheckFiles(int64_t index) const = 0;
 
-  // SHA-256 in hexadecimal over the ids, relative paths and sizes of the files
-  // (or over the generator's settings): equal on hosts that see the same set.
+  // SHA-256 in hexadecimal over the ids, relative paths and sizes of the files and
+  // their diagnoses (or over the generator's settings), of the images that are left:
+  // equal on hosts that see the same set.
   virtual const std::string& digest() const = 0;
 };
 

@@ -5,9 +5,12 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
+#include "worker/data/class_table.h"
 #include "worker/data/dataset_factories.h"
 #include "worker/data/digest.h"
+#include "worker/data/excluded_ids.h"
 #include "worker/data/folder_scan.h"
 #include "worker/data/image_codec.h"
 #include "worker/data/subset.h"
@@ -17,8 +20,8 @@ namespace {
 
 class FolderDataset final : public Dataset {
  public:
-  FolderDataset(std::vector<FolderImage> images, std::string digest)
-      : images_(std::move(images)), digest_(std::move(digest)) {}
+  FolderDataset(std::vector<FolderImage> images, ClassLabels classes, std::string digest)
+      : images_(std::move(images)), classes_(std::move(classes)), digest_(std::move(digest)) {}
 
   int64_t size() const override { return static_cast<int64_t>(images_.size()); }
   const std::string& id(int64_t index) const override { return At(index).id; }
@@ -35,6 +38,7 @@ class FolderDataset final : public Dataset {
     G2LL_RETURN_IF_ERROR(CheckSizes(image, mask.width, mask.height));
     return mask;
   }
+  const ClassLabels& classes() const override { return classes_; }
   absl::Status CheckFiles(int64_t index) const override {
     const FolderImage& image = At(index);
     if (image.mask_path.empty()) return ReadImageInfo(image.path).status();
@@ -54,6 +58,7 @@ class FolderDataset final : public Dataset {
   const FolderImage& At(int64_t index) const { return images_[static_cast<size_t>(index)]; }
 
   std::vector<FolderImage> images_;
+  ClassLabels classes_;
   std::string digest_;
 };
 
@@ -64,30 +69,10 @@ std::vector<std::string> IdsOf(const std::vector<FolderImage>& images) {
   return ids;
 }
 
-// Gives every labelled image a split where the folder names none at all.
-void AssignSplits(std::vector<FolderImage>& images) {
-  std::vector<std::string> ids;
-  for (const FolderImage& image : images) {
-    if (image.split.has_value()) return;
-    if (!image.is_unlabelled) ids.push_back(image.id);
-  }
-  const std::vector<Split> splits = HashSplit(ids);
-  size_t next = 0;
-  for (FolderImage& image : images) {
-    if (!image.is_unlabelled) image.split = splits[next++];
-  }
-}
-
-// Unlabelled images belong to training unless their folder says otherwise.
-bool IsInSplit(const FolderImage& image, Split wanted) {
-  if (wanted == Split::kAll) return true;
-  if (image.split.has_value()) return *image.split == wanted;
-  return image.is_unlabelled && wanted == Split::kTrain;
-}
-
 // Images with masks, or the name of the first fault.
 absl::StatusOr<std::vector<FolderImage>> SelectLabelled(const FolderContents& contents,
-                                                        const DatasetOptions& options) {
+                                                        const DatasetOptions& options,
+                                                        const ExcludedIds& excluded) {
   if (!contents.orphan_masks.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         options.source, "/", contents.orphan_masks.front(),
@@ -96,7 +81,7 @@ absl::StatusOr<std::vector<FolderImage>> SelectLabelled(const FolderContents& co
   std::vector<FolderImage> selected;
   for (const FolderImage& image : contents.images) {
     if (image.is_unlabelled || !IsInSplit(image, options.split)) continue;
-    if (image.mask_path.empty()) {
+    if (image.mask_path.empty() && !excluded.Contains(image.id)) {
       return absl::FailedPreconditionError(
           absl::StrCat(image.path, ": has no mask: add ", image.id,
                        "_segmentation.png beside the other masks or remove the image"));
@@ -107,24 +92,58 @@ absl::StatusOr<std::vector<FolderImage>> SelectLabelled(const FolderContents& co
 }
 
 // Unlabelled images where there are any, else all: masks are not looked at.
-std::vector<FolderImage> SelectAny(const FolderContents& contents, Split split) {
-  std::vector<FolderImage> selected;
+std::vector<FolderImage> SelectAny(const FolderContents& contents, const DatasetOptions& options) {
+  std::vector<FolderImage> selected, without_class;
   for (const FolderImage& image : contents.images) {
-    if (IsInSplit(image, split)) selected.push_back(image);
+    if (!IsInSplit(image, options.split)) continue;
+    const bool is_known = !options.needs_classes || !image.diagnosis.empty();
+    (is_known ? selected : without_class).push_back(image);
   }
   const auto is_labelled = [](const FolderImage& image) { return !image.is_unlabelled; };
   if (!std::all_of(selected.begin(), selected.end(), is_labelled)) {
     std::erase_if(selected, is_labelled);
+    std::erase_if(without_class, is_labelled);
+  }
+  if (!without_class.empty()) {
+    log::Info("images left out without a diagnosis",
+              {{"source", options.source},
+               {"split", SplitName(options.split)},
+               {"left_out", static_cast<int64_t>(without_class.size())},
+               {"kept", static_cast<int64_t>(selected.size())}});
   }
   return selected;
+}
+
+// Ids of the validation and test splits.
+std::vector<std::string> HeldIds(const std::vector<FolderImage>& images) {
+  std::vector<std::string> ids;
+  for (const FolderImage& image : images) {
+    if (image.split == Split::kValidation || image.split == Split::kTest) ids.push_back(image.id);
+  }
+  return ids;
+}
+
+// The classes of the images that are left.
+ClassLabels LabelsOf(const std::vector<FolderImage>& images,
+                     const std::vector<std::string>& class_names) {
+  ClassLabels labels;
+  labels.names = class_names;
+  for (const FolderImage& image : images) {
+    const auto name = std::find(class_names.begin(), class_names.end(), image.diagnosis);
+    labels.of_image.push_back(name - class_names.begin());
+  }
+  return labels;
 }
 
 absl::Status NothingFound(const DatasetOptions& options) {
   const std::string split = options.split == Split::kAll
                                 ? std::string()
                                 : absl::StrCat(" of the ", SplitName(options.split), " split");
+  const char* const what = options.needs_masks     ? " with masks"
+                           : options.needs_classes ? " with a diagnosis"
+                                                   : "";
   return absl::FailedPreconditionError(absl::StrCat(
-      options.source, ": holds no images", options.needs_masks ? " with masks" : "", split, ": ",
+      options.source, ": holds no images", what, split, ": ",
       options.needs_masks
           ? "put masks named as their images plus _segmentation.png in a *_GroundTruth or masks "
             "folder"
@@ -149,19 +168,27 @@ absl::Status SortById(std::vector<FolderImage>& images) {
 absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DatasetOptions& options) {
   G2LL_ASSIGN_OR_RETURN(FolderContents contents, ScanFolder(options.source));
   AssignSplits(contents.images);
+  if (options.needs_classes) {
+    G2LL_RETURN_IF_ERROR(AssignClasses(options.source, options.class_file, contents));
+  }
+  G2LL_ASSIGN_OR_RETURN(const ExcludedIds excluded,
+                        ExcludedIds::Read(options.exclude_ids, HeldIds(contents.images)));
   std::vector<FolderImage> selected;
   if (options.needs_masks) {
-    G2LL_ASSIGN_OR_RETURN(selected, SelectLabelled(contents, options));
+    G2LL_ASSIGN_OR_RETURN(selected, SelectLabelled(contents, options, excluded));
   } else {
-    selected = SelectAny(contents, options.split);
+    selected = SelectAny(contents, options);
   }
   if (selected.empty()) return NothingFound(options);
+  G2LL_RETURN_IF_ERROR(RemoveExcluded(excluded, options, selected,
+                                      [](const FolderImage& image) { return image.id; }));
   G2LL_RETURN_IF_ERROR(SortById(selected));
 
   Sha256 digest;
   std::vector<FolderImage> kept;
-  for (const size_t position :
-       SelectSubset(IdsOf(selected), options.fraction, options.max_images, options.subset_seed)) {
+  G2LL_ASSIGN_OR_RETURN(const std::vector<size_t> positions,
+                        SelectSubset(IdsOf(selected), options));
+  for (const size_t position : positions) {
     FolderImage& image = selected[position];
     if (!options.needs_masks) {
       image.mask_path.clear();
@@ -172,9 +199,12 @@ absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DatasetOptions& option
     digest.AddField(std::to_string(FileSize(image.path)));
     digest.AddField(image.relative_mask_path);
     if (options.needs_masks) digest.AddField(std::to_string(FileSize(image.mask_path)));
+    if (options.needs_classes) digest.AddField(image.diagnosis);
     kept.push_back(std::move(image));
   }
-  return std::make_unique<FolderDataset>(std::move(kept), digest.Finish());
+  ClassLabels classes;
+  if (options.needs_classes) classes = LabelsOf(kept, contents.class_names);
+  return std::make_unique<FolderDataset>(std::move(kept), std::move(classes), digest.Finish());
 }
 
 }  // namespace g2ll::data::internal

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
+#include "worker/data/subset.h"
 
 namespace g2ll::data {
 namespace {
@@ -171,6 +172,25 @@ FolderContents PairUp(const std::string& root, const std::vector<Found>& files) 
 }
 
 }  // namespace
+
+void AssignSplits(std::vector<FolderImage>& images) {
+  std::vector<std::string> ids;
+  for (const FolderImage& image : images) {
+    if (image.split.has_value()) return;
+    if (!image.is_unlabelled) ids.push_back(image.id);
+  }
+  const std::vector<Split> splits = HashSplit(ids);
+  size_t next = 0;
+  for (FolderImage& image : images) {
+    if (!image.is_unlabelled) image.split = splits[next++];
+  }
+}
+
+bool IsInSplit(const FolderImage& image, Split wanted) {
+  if (wanted == Split::kAll) return true;
+  if (image.split.has_value()) return *image.split == wanted;
+  return image.is_unlabelled && wanted == Split::kTrain;
+}
 
 int64_t FileSize(const std::string& path) {
   std::error_code error;

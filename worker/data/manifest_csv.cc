@@ -1,8 +1,9 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -10,6 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
+#include "worker/data/class_table.h"
+#include "worker/data/csv_line.h"
 #include "worker/data/folder_scan.h"
 
 namespace g2ll::data {
@@ -17,42 +20,15 @@ namespace {
 
 constexpr int64_t kMaxManifestBytes = int64_t{256} << 20;
 
-// Fields of one line; quotes may hold commas, a doubled quote is one.
-std::vector<std::string> SplitCsvLine(std::string_view line) {
-  std::vector<std::string> fields(1);
-  bool is_quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (is_quoted) {
-      if (c != '"') {
-        fields.back() += c;
-      } else if (i + 1 < line.size() && line[i + 1] == '"') {
-        fields.back() += '"';
-        ++i;
-      } else {
-        is_quoted = false;
-      }
-    } else if (c == '"') {
-      is_quoted = true;
-    } else if (c == ',') {
-      fields.emplace_back();
-    } else if (c != '\r') {
-      fields.back() += c;
-    }
-  }
-  return fields;
-}
-
 // Positions of the columns we read, found by name.
 struct Columns {
   size_t id = 0, image = 0, mask = 0, split = 0;
+  std::optional<size_t> diagnosis;
   size_t count = 0;
 };
 
-absl::StatusOr<Columns> FindColumns(const std::string& path, std::string header) {
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  if (header.starts_with(kByteOrderMark)) header.erase(0, kByteOrderMark.size());
-  const std::vector<std::string> names = SplitCsvLine(header);
+absl::StatusOr<Columns> FindColumns(const std::string& path, const std::string& header) {
+  const std::vector<std::string> names = SplitCsvHeader(header);
   std::map<std::string, size_t> positions;
   for (size_t i = 0; i < names.size(); ++i) positions.emplace(names[i], i);
   Columns columns;
@@ -69,6 +45,9 @@ absl::StatusOr<Columns> FindColumns(const std::string& path, std::string header)
                        "': name the columns id, image, mask, official_split, or remove the file"));
     }
     *position = found->second;
+  }
+  if (const auto found = positions.find("label_isic2019"); found != positions.end()) {
+    columns.diagnosis = found->second;
   }
   return columns;
 }
@@ -109,6 +88,7 @@ absl::StatusOr<FolderContents> ReadManifestFolder(const std::string& folder) {
   }
   G2LL_ASSIGN_OR_RETURN(const Columns columns, FindColumns(path, line));
   FolderContents contents;
+  std::set<std::string> classes;
   for (int64_t number = 2; std::getline(file, line); ++number) {
     if (line.empty() || line == "\r") continue;
     const std::vector<std::string> fields = SplitCsvLine(line);
@@ -126,6 +106,9 @@ absl::StatusOr<FolderContents> ReadManifestFolder(const std::string& folder) {
     }
     image.path = absl::StrCat(folder, "/", image.relative_path);
     image.split = OfficialSplit(fields[columns.split]);
+    if (columns.diagnosis) image.diagnosis = fields[*columns.diagnosis];
+    // Also of pictures that are not there, so that a part of a set has the same classes.
+    if (!image.diagnosis.empty()) classes.insert(image.diagnosis);
     const std::string mask_path = absl::StrCat(folder, "/", fields[columns.mask]);
     if (!fields[columns.mask].empty() && IsFile(mask_path)) {
       image.relative_mask_path = fields[columns.mask];
@@ -146,6 +129,8 @@ absl::StatusOr<FolderContents> ReadManifestFolder(const std::string& folder) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": none of its images exists: unpack them beside it"));
   }
+  contents.class_names.assign(classes.begin(), classes.end());
+  SortClassNames(contents.class_names);
   return contents;
 }
 

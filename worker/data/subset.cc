@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "absl/strings/str_cat.h"
 #include "worker/random/rng.h"
 
 namespace g2ll::data {
@@ -40,13 +41,19 @@ Split SplitOfShare(double share) {
 
 }  // namespace
 
-std::vector<size_t> SelectSubset(const std::vector<std::string>& ids, double fraction,
-                                 int64_t max_images, int64_t seed) {
+absl::StatusOr<std::vector<size_t>> SelectSubset(const std::vector<std::string>& ids,
+                                                 const DatasetOptions& options) {
   const auto total = static_cast<int64_t>(ids.size());
-  int64_t kept = std::llround(static_cast<double>(total) * fraction);
-  if (max_images > 0) kept = std::min(kept, max_images);
-  kept = std::clamp<int64_t>(kept, std::min<int64_t>(total, 1), total);
-  std::vector<size_t> order = Order(ids, Places(ids, seed, random::Purpose::kSubset));
+  int64_t kept = std::llround(static_cast<double>(total) * options.fraction);
+  if (kept < 1 && total > 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.fraction ", options.fraction, " leaves none of the ", total,
+                     " images of the ", SplitName(options.split), " split of ", options.source,
+                     ": one image is ", 1.0 / static_cast<double>(total)));
+  }
+  if (options.max_images > 0) kept = std::min(kept, options.max_images);
+  std::vector<size_t> order =
+      Order(ids, Places(ids, options.subset_seed, random::Purpose::kSubset));
   order.resize(static_cast<size_t>(kept));
   std::sort(order.begin(), order.end());
   return order;

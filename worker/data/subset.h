@@ -6,15 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "worker/data/dataset.h"
 
 namespace g2ll::data {
 
-// Positions of the ids that `fraction` and `max_images` keep, ascending, at least
-// one if there are ids. Each id has a place in a seeded order of its own, so smaller
-// subsets lie within larger ones, and adding ids does not reorder the rest.
-std::vector<size_t> SelectSubset(const std::vector<std::string>& ids, double fraction,
-                                 int64_t max_images, int64_t seed);
+// Positions of the ids that `fraction` and `max_images` of the options keep, ascending.
+// Each id has a place in an order of its own, given by `subset_seed`, so smaller subsets
+// lie within larger ones, and adding ids does not reorder the rest.
+// Error: InvalidArgument where the fraction, to the nearest whole image, leaves none.
+absl::StatusOr<std::vector<size_t>> SelectSubset(const std::vector<std::string>& ids,
+                                                 const DatasetOptions& options);
 
 // A split for each id of a labelled set that names none: about 80 % train, 10 %
 // validation, 10 % test by a hash of the id; sets too small for that still get at

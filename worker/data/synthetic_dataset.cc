@@ -11,6 +11,7 @@
 #include "proto/common/status_macros.h"
 #include "worker/data/dataset_factories.h"
 #include "worker/data/digest.h"
+#include "worker/data/excluded_ids.h"
 #include "worker/data/subset.h"
 #include "worker/data/synthetic_dermoscopy.h"
 
@@ -19,6 +20,8 @@ namespace {
 
 // Version of the generator: raise it when the same settings give other pictures.
 constexpr std::string_view kGeneratorVersion = "synthetic-dermoscopy-1";
+// The same for its diagnoses.
+constexpr std::string_view kClassesVersion = "synthetic-classes-1";
 
 struct SyntheticSettings {
   int64_t count = 256;
@@ -74,8 +77,8 @@ absl::StatusOr<SyntheticSettings> ParseSource(const std::string& source) {
 
 class SyntheticDataset final : public Dataset {
  public:
-  SyntheticDataset(std::vector<SyntheticEntry> entries, std::string digest)
-      : entries_(std::move(entries)), digest_(std::move(digest)) {}
+  SyntheticDataset(std::vector<SyntheticEntry> entries, ClassLabels classes, std::string digest)
+      : entries_(std::move(entries)), classes_(std::move(classes)), digest_(std::move(digest)) {}
 
   int64_t size() const override { return static_cast<int64_t>(entries_.size()); }
   const std::string& id(int64_t index) const override { return At(index).id; }
@@ -87,6 +90,7 @@ class SyntheticDataset final : public Dataset {
   absl::StatusOr<LesionMask> LoadMask(int64_t index) const override {
     return SyntheticMask(At(index).key);
   }
+  const ClassLabels& classes() const override { return classes_; }
   absl::Status CheckFiles(int64_t) const override { return absl::OkStatus(); }
   const std::string& digest() const override { return digest_; }
 
@@ -94,6 +98,7 @@ class SyntheticDataset final : public Dataset {
   const SyntheticEntry& At(int64_t index) const { return entries_[static_cast<size_t>(index)]; }
 
   std::vector<SyntheticEntry> entries_;
+  ClassLabels classes_;
   std::string digest_;
 };
 
@@ -118,23 +123,50 @@ std::vector<SyntheticEntry> ListEntries(const SyntheticSettings& settings, Split
   return entries;
 }
 
+// Ids of the validation and test splits.
+std::vector<std::string> HeldIds(const SyntheticSettings& settings) {
+  std::vector<std::string> ids;
+  for (const Split split : {Split::kTest, Split::kValidation}) {
+    for (SyntheticEntry& entry : ListEntries(settings, split)) ids.push_back(std::move(entry.id));
+  }
+  return ids;
+}
+
+ClassLabels LabelsOf(const std::vector<SyntheticEntry>& entries) {
+  ClassLabels labels;
+  labels.names.assign(kSyntheticClasses.begin(), kSyntheticClasses.end());
+  for (const SyntheticEntry& entry : entries) labels.of_image.push_back(SyntheticClass(entry.key));
+  return labels;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenSynthetic(const DatasetOptions& options) {
   G2LL_ASSIGN_OR_RETURN(const SyntheticSettings settings, ParseSource(options.source));
-  const std::vector<SyntheticEntry> all = ListEntries(settings, options.split);
+  if (options.needs_classes && !options.class_file.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("data.classFile ", options.class_file,
+                                                   ": generated images have classes of their own"));
+  }
+  G2LL_ASSIGN_OR_RETURN(const ExcludedIds excluded,
+                        ExcludedIds::Read(options.exclude_ids, HeldIds(settings)));
+  std::vector<SyntheticEntry> all = ListEntries(settings, options.split);
+  G2LL_RETURN_IF_ERROR(
+      RemoveExcluded(excluded, options, all, [](const SyntheticEntry& entry) { return entry.id; }));
   std::vector<std::string> ids;
   for (const SyntheticEntry& entry : all) ids.push_back(entry.id);
   Sha256 digest;
   digest.AddField(kGeneratorVersion);
+  if (options.needs_classes) digest.AddField(kClassesVersion);
   digest.AddField(absl::StrCat(settings.seed, " ", settings.size));
   std::vector<SyntheticEntry> kept;
-  for (const size_t position :
-       SelectSubset(ids, options.fraction, options.max_images, options.subset_seed)) {
+  G2LL_ASSIGN_OR_RETURN(const std::vector<size_t> positions, SelectSubset(ids, options));
+  for (const size_t position : positions) {
     digest.AddField(all[position].id);
     kept.push_back(all[position]);
   }
-  return std::make_unique<SyntheticDataset>(std::move(kept), digest.Finish());
+  ClassLabels classes;
+  if (options.needs_classes) classes = LabelsOf(kept);
+  return std::make_unique<SyntheticDataset>(std::move(kept), std::move(classes), digest.Finish());
 }
 
 }  // namespace g2ll::data::internal

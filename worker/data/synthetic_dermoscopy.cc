@@ -87,6 +87,9 @@ class Outline {
     }
   }
 
+  // Radius of a disc of about the same area, in pixels.
+  double MeanRadius() const { return std::sqrt(long_radius_ * short_radius_); }
+
   // Distance from the lesion's center relative to its outline: below 1 inside.
   double RelativeRadius(double x, double y) const {
     const double dx = x - center_x_;
@@ -304,6 +307,19 @@ LesionMask SyntheticMask(const SyntheticKey& key) {
     mask.pixels[i] = radius.ptr<float>()[i] < 1.0F ? 255 : 0;
   }
   return mask;
+}
+
+int64_t SyntheticClass(const SyntheticKey& key) {
+  constexpr double kLargeRadius = 60.0;  // pixels of a 256-pixel image
+  constexpr float kDarkLevel = 100.0F;   // mean of the channels
+  constexpr float kWarmShare = 0.15F;    // of red above blue in all light
+  const Palette palette = PickPalette(key);
+  const Color pigment = (palette.pigment + palette.pigment_second) * 0.5F;
+  const float light = pigment[0] + pigment[1] + pigment[2];
+  const bool is_large = Outline(key).MeanRadius() * kReferenceSize > kLargeRadius * key.size;
+  const bool is_dark = light < 3.0F * kDarkLevel;
+  const bool is_warm = pigment[0] - pigment[2] > kWarmShare * light;
+  return 4 * int64_t{is_large} + 2 * int64_t{is_dark} + int64_t{is_warm};
 }
 
 }  // namespace g2ll::data

@@ -1,7 +1,9 @@
 #ifndef WORKER_DATA_SYNTHETIC_DERMOSCOPY_H_
 #define WORKER_DATA_SYNTHETIC_DERMOSCOPY_H_
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 #include "worker/data/image.h"
 
@@ -21,6 +23,16 @@ Image SyntheticImage(const SyntheticKey& key);
 
 // Exactly the pixels whose centers lie within that lesion's outline.
 LesionMask SyntheticMask(const SyntheticKey& key);
+
+// Made-up diagnoses, by what can be seen of a lesion: its size, how dark its pigment is
+// and its hue. Like real ones they are of unequal frequency (about 6 to 25 %) and not
+// always easy to tell: a lesion may lie at a border between two.
+inline constexpr std::array<std::string_view, 8> kSyntheticClasses = {
+    "small_light_cool", "small_light_warm", "small_dark_cool", "small_dark_warm",
+    "large_light_cool", "large_light_warm", "large_dark_cool", "large_dark_warm"};
+
+// Class of that picture's lesion, an index into kSyntheticClasses.
+int64_t SyntheticClass(const SyntheticKey& key);
 
 }  // namespace g2ll::data
 

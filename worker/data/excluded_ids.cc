@@ -1,0 +1,148 @@
+#include "worker/data/excluded_ids.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "proto/common/log.h"
+#include "proto/common/status_macros.h"
+#include "worker/data/folder_scan.h"
+#include "worker/data/photograph_id.h"
+#include "worker/data/subset.h"
+
+namespace g2ll::data {
+namespace {
+
+constexpr size_t kMaxIdBytes = 200;
+
+// One line of a file of ids without blanks around it.
+std::string_view Trimmed(std::string_view line) {
+  constexpr std::string_view kBlank = " \t\r";
+  const size_t begin = line.find_first_not_of(kBlank);
+  if (begin == std::string_view::npos) return "";
+  return line.substr(begin, line.find_last_not_of(kBlank) - begin + 1);
+}
+
+bool IsId(std::string_view text) {
+  return text.size() <= kMaxIdBytes && std::none_of(text.begin(), text.end(), [](char c) {
+           return static_cast<unsigned char>(c) <= ' ' || c == ',' || c == ';' || c == '/';
+         });
+}
+
+std::optional<Split> SplitOfText(std::string_view name) {
+  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest, Split::kAll}) {
+    if (name == SplitName(split)) return split;
+  }
+  return std::nullopt;
+}
+
+// Says which key an error of another file belongs to.
+absl::Status OfExcludeIds(const absl::Status& status) {
+  return {status.code(), absl::StrCat("data.excludeIds ", std::string(status.message()))};
+}
+
+}  // namespace
+
+absl::StatusOr<ExcludedIds> ExcludedIds::Read(const std::vector<std::string>& entries,
+                                              const std::vector<std::string>& held) {
+  ExcludedIds excluded;
+  for (const std::string& entry : entries) {
+    if (entry == "none") continue;
+    G2LL_RETURN_IF_ERROR(excluded.AddEntry(entry, held));
+  }
+  return excluded;
+}
+
+bool ExcludedIds::Contains(std::string_view id) const { return ids_.contains(PhotographId(id)); }
+
+void ExcludedIds::Add(std::string_view id) { ids_.emplace(PhotographId(id)); }
+
+absl::Status ExcludedIds::AddEntry(const std::string& entry, const std::vector<std::string>& held) {
+  if (entry == "held") {
+    if (held.empty()) log::Warning("data.excludeIds held: the source names no held-out images", {});
+    for (const std::string& id : held) Add(id);
+    return absl::OkStatus();
+  }
+  if (!entry.starts_with('/') || entry.find('\0') != std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.excludeIds '", entry.substr(0, 200).c_str(),
+                     "': give held, an absolute folder, FOLDER#SPLIT or an absolute text file"));
+  }
+  const size_t hash = entry.find('#');
+  const std::string path = entry.substr(0, hash);
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return AddFolder(path, hash == std::string::npos ? "all" : entry.substr(hash + 1));
+  }
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return absl::NotFoundError(absl::StrCat(
+        "data.excludeIds ", path, ": no such file or folder: it must exist on every worker"));
+  }
+  if (hash != std::string::npos) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data.excludeIds ", entry, ": a text file has no splits: leave out ", entry.substr(hash)));
+  }
+  return AddTextFile(path);
+}
+
+absl::Status ExcludedIds::AddFolder(const std::string& folder, const std::string& split_name) {
+  const std::optional<Split> split = SplitOfText(split_name);
+  if (!split) {
+    return absl::InvalidArgumentError(absl::StrCat("data.excludeIds ", folder, "#", split_name,
+                                                   ": the split must be train, validation, test "
+                                                   "or all"));
+  }
+  absl::StatusOr<FolderContents> contents = ScanFolder(folder);
+  if (!contents.ok()) return OfExcludeIds(contents.status());
+  AssignSplits(contents->images);
+  size_t num_found = 0;
+  for (const FolderImage& image : contents->images) {
+    if (!IsInSplit(image, *split)) continue;
+    Add(image.id);
+    ++num_found;
+  }
+  if (num_found > 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("data.excludeIds ", folder,
+                                                    ": holds no images of the ", split_name,
+                                                    " split: name another split or folder"));
+}
+
+absl::Status ExcludedIds::AddTextFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string line;
+  size_t num_found = 0;
+  for (int64_t number = 1; std::getline(file, line); ++number) {
+    const std::string_view id = Trimmed(line);
+    if (id.empty()) continue;
+    if (!IsId(id)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("data.excludeIds ", path, ": line ", number,
+                       ": is no id: give one file stem a line, such as ISIC_0000000"));
+    }
+    Add(id);
+    ++num_found;
+  }
+  if (num_found > 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("data.excludeIds ", path, ": cannot be read or holds no id"));
+}
+
+absl::Status internal::JudgeExclusion(const ExcludedIds& excluded, const DatasetOptions& options,
+                                      size_t num_before, size_t num_left) {
+  log::Info("images left out by id", {{"source", options.source},
+                                      {"split", SplitName(options.split)},
+                                      {"listed", static_cast<int64_t>(excluded.size())},
+                                      {"left_out", static_cast<int64_t>(num_before - num_left)},
+                                      {"kept", static_cast<int64_t>(num_left)}});
+  if (num_left > 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("data.excludeIds leaves none of the ", num_before, " images of the ",
+                   SplitName(options.split), " split of ", options.source,
+                   ": exclude fewer ids or name another split"));
+}
+
+}  // namespace g2ll::data
