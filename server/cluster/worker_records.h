@@ -107,6 +107,7 @@ struct DataCheck {
   std::string source;
   std::string split;
   bool needs_masks = false;
+  std::shared_ptr<const std::string> spec;  // of the job that asks; may be null
 
   bool operator==(const DataCheck&) const = default;
 };

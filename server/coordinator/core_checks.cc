@@ -36,7 +36,7 @@ std::string Core::ChooseCheckWorker() const {
 std::string Core::StartCheck(const JobRecord& job, const std::string& worker, absl::Time deadline) {
   const std::string id = absl::StrCat("t", term_, "-", next_number_++);
   Check check;
-  check.check = {id, job.data_source, job.data_split, job.needs_masks};
+  check.check = {id, job.data_source, job.data_split, job.needs_masks, job.spec};
   check.worker = worker;
   check.deadline = deadline;
   checks_.emplace(id, std::move(check));

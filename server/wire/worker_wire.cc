@@ -165,6 +165,7 @@ v1::DesiredState ToProto(const cluster::DesiredWorker& desired) {
     wanted->set_source(check.source);
     wanted->set_split(check.split);
     wanted->set_needs_masks(check.needs_masks);
+    if (check.spec != nullptr) wanted->mutable_spec()->ParseFromString(*check.spec);
   }
   return proto;
 }

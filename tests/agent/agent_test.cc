@@ -358,6 +358,37 @@ TEST_F(AgentTest, AnswersDataChecks) {
   EXPECT_FALSE(results["relative"].ok());
 }
 
+// What decides about images and classes is looked at as a whole, before anything starts.
+TEST_F(AgentTest, DataChecksLookAtAllThatTheJobSaysOfItsData) {
+  coordinator_.Want([](v1::DesiredState& desired) {
+    for (const char* id : {"whole", "outside"}) {
+      v1::DataCheck& check = *desired.add_data_checks();
+      check.set_id(id);
+      check.set_source("synthetic:echo");
+      check.set_split("train");
+      v1::PretrainSpec& spec = *check.mutable_spec()->mutable_pretrain();
+      spec.set_method(v1::PretrainSpec::SUPERVISED);
+      spec.mutable_data()->set_fraction(0.1);
+      spec.mutable_data()->set_max_images(5);
+      spec.mutable_data()->set_subset_seed(3);
+      spec.mutable_data()->add_exclude_ids("held");
+      if (std::string(id) == "outside") spec.mutable_data()->add_exclude_ids("/etc#train");
+    }
+  });
+  StartAgent();
+
+  const v1::SessionRequest state = coordinator_.WaitForState(
+      [](const v1::SessionRequest& seen) { return seen.data_checks_size() == 2; });
+
+  std::map<std::string, v1::DataCheckResult> results;
+  for (const auto& result : state.data_checks()) results[result.id()] = result;
+  EXPECT_THAT(results["whole"].message(),
+              HasSubstr("--fraction 0.10000000000000001 --max-images 5 --subset-seed 3 "
+                        "--exclude held --classes"));
+  EXPECT_FALSE(results["outside"].ok());
+  EXPECT_THAT(results["outside"].message(), HasSubstr("/etc is not below a --data-root"));
+}
+
 TEST_F(AgentTest, ShutdownEndsTrainersInOrderAndSaysThatItDrains) {
   Run("wait");
   WaitForPhase(v1::ATTEMPT_PHASE_TRAINING);

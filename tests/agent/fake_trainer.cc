@@ -39,6 +39,12 @@ int CheckData(const std::vector<std::string>& args) {
     std::puts("not json");
     return 3;
   }
+  if (source == "synthetic:echo") {
+    std::string all;
+    for (const std::string& arg : args) all += arg + " ";
+    std::printf(R"({"ok":true,"message":"%s"})", all.c_str());
+    return 0;
+  }
   std::puts(R"({"ok":true,"message":"8 images","digest":"abc","images":8})");
   return 0;
 }

@@ -156,6 +156,17 @@ TEST(DataCheckOfTest, OnlyPretrainingNeedsNoMasks) {
   EXPECT_EQ(DataCheckOf(pretrain).source(), "/a");
   EXPECT_TRUE(DataCheckOf(evaluate).needs_masks());
   EXPECT_EQ(DataCheckOf(evaluate).split(), "test");
+  EXPECT_EQ(DataCheckOf(evaluate).spec().kind_case(), v1::JobSpec::kEvaluate);
+}
+
+TEST(DataCheckOfTest, OnlyMethodSupervisedNeedsClasses) {
+  v1::JobSpec spec;
+  spec.mutable_pretrain()->set_method(v1::PretrainSpec::DINO);
+  EXPECT_FALSE(NeedsClasses(spec));
+  spec.mutable_pretrain()->set_method(v1::PretrainSpec::SUPERVISED);
+  EXPECT_TRUE(NeedsClasses(spec));
+  spec.mutable_finetune();
+  EXPECT_FALSE(NeedsClasses(spec));
 }
 
 }  // namespace

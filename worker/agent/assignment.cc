@@ -35,12 +35,19 @@ std::string AttemptFolder(const char* kind, const v1::DesiredAttempt& attempt) {
 
 }  // namespace
 
+const v1::DataSpec& DataSpecOf(const v1::JobSpec& spec) { return *CommonOf(spec).data; }
+
+bool NeedsClasses(const v1::JobSpec& spec) {
+  return spec.pretrain().method() == v1::PretrainSpec::SUPERVISED;
+}
+
 v1::DataCheck DataCheckOf(const v1::JobSpec& spec) {
   const Common common = CommonOf(spec);
   v1::DataCheck check;
   check.set_source(common.data->source());
   check.set_split(common.data->split());
   check.set_needs_masks(common.needs_masks);
+  *check.mutable_spec() = spec;
   return check;
 }
 

@@ -8,6 +8,12 @@
 
 namespace g2ll::agent {
 
+// What a job of any kind says about its data; the defaults for a spec without a kind.
+const v1::DataSpec& DataSpecOf(const v1::JobSpec& spec);
+
+// Whether the job learns diagnoses.
+bool NeedsClasses(const v1::JobSpec& spec);
+
 // Check of the job's data that must pass before a start: pre-training reads images
 // only, fine-tuning and evaluation need masks.
 v1::DataCheck DataCheckOf(const v1::JobSpec& spec);

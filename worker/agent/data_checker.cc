@@ -7,13 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
+#include "worker/agent/assignment.h"
 #include "worker/agent/storage.h"
 
 namespace g2ll::agent {
@@ -68,6 +71,33 @@ v1::DataCheckResult Refused(const v1::DataCheck& check, std::string message) {
   return result;
 }
 
+// Files and folders that a job names beside its source.
+std::vector<std::string> OtherPaths(const v1::DataSpec& data) {
+  std::vector<std::string> paths;
+  for (const std::string& entry : data.exclude_ids()) {
+    // `FOLDER#SPLIT` names a folder; `held` and `none` name nothing.
+    if (entry.starts_with('/')) paths.push_back(entry.substr(0, entry.find('#')));
+  }
+  if (!data.class_file().empty()) paths.push_back(data.class_file());
+  return paths;
+}
+
+// What the spec says about its data beyond source, split and masks.
+void AddSpecArguments(const v1::JobSpec& spec, std::vector<std::string>& argv) {
+  const v1::DataSpec& data = DataSpecOf(spec);
+  char fraction[32];
+  std::snprintf(fraction, sizeof(fraction), "%.17g", data.fraction());
+  argv.insert(argv.end(),
+              {"--fraction", fraction, "--max-images", std::to_string(data.max_images()),
+               "--subset-seed", std::to_string(data.subset_seed())});
+  for (const std::string& entry : data.exclude_ids()) {
+    argv.insert(argv.end(), {"--exclude", entry});
+  }
+  if (!NeedsClasses(spec)) return;
+  argv.emplace_back("--classes");
+  if (!data.class_file().empty()) argv.insert(argv.end(), {"--class-file", data.class_file()});
+}
+
 // The child's one JSON object; an error if it is anything else.
 absl::StatusOr<v1::DataCheckResult> ParseResult(const v1::DataCheck& check,
                                                 const std::string& output, const std::string& error,
@@ -100,10 +130,20 @@ absl::StatusOr<v1::DataCheckResult> DataChecker::Check(const v1::DataCheck& chec
   if (const auto allowed = CheckDataSource(check.source(), settings_.data_roots); !allowed.ok()) {
     return Refused(check, std::string(allowed.message()));
   }
+  for (const std::string& path : OtherPaths(DataSpecOf(check.spec()))) {
+    const auto allowed = CheckDataSource(path, settings_.data_roots);
+    // The child says better what is missing and what for.
+    if (!allowed.ok() && !absl::IsNotFound(allowed)) {
+      return Refused(check, std::string(allowed.message()));
+    }
+  }
   SpawnRequest request;
   request.argv = {settings_.trainer, "tool",    "check-data", "--source",
                   check.source(),    "--split", check.split()};
   if (check.needs_masks()) request.argv.emplace_back("--masks");
+  if (check.spec().kind_case() != v1::JobSpec::KIND_NOT_SET) {
+    AddSpecArguments(check.spec(), request.argv);
+  }
   request.pipe_output = true;
   request.pipe_error = true;
   G2LL_ASSIGN_OR_RETURN(const auto child, spawner_.Spawn(std::move(request)));
