@@ -61,6 +61,7 @@ TEST(Classifier, RefusesASingleClass) {
   EXPECT_THROW(model::Classifier(model::ClassifierOptions{.num_classes = 1}), c10::Error);
 }
 
+// Method section 7, "class weights".
 TEST(ClassWeights, AreTheRootsOfTheMethodOrFullInverses) {
   const std::vector<double> roots = loss::ClassWeights(kIsicCounts);
   const std::vector<double> inverses = loss::ClassWeights(kIsicCounts, 1);
@@ -70,9 +71,25 @@ TEST(ClassWeights, AreTheRootsOfTheMethodOrFullInverses) {
     EXPECT_NEAR(roots[i], expected_roots[i], .005) << i;
     EXPECT_NEAR(inverses[i], expected[i], .006 * std::max(1.0, expected[i])) << i;
   }
-  EXPECT_THROW(loss::ClassWeights(std::vector<int64_t>{3, 0}), c10::Error);
 }
 
+TEST(ClassWeights, AClassWithoutImagesCountsNothingAndChangesNoOther) {
+  const std::vector<double> weights = loss::ClassWeights(std::vector<int64_t>{6, 0, 2}, 1);
+  EXPECT_NEAR(weights[0], 8 / (2. * 6), 1e-12);
+  EXPECT_EQ(weights[1], 0);
+  EXPECT_NEAR(weights[2], 8 / (2. * 2), 1e-12);
+  EXPECT_EQ(loss::ClassWeights(std::vector<int64_t>{6, 2}, 0), (std::vector<double>{1, 1}));
+  EXPECT_THROW(loss::ClassWeights(std::vector<int64_t>{0, 0}), c10::Error);
+}
+
+TEST(ClassWeights, TheTotalOfABatchIsTheSumOverItsImages) {
+  const std::vector<int64_t> counts = {3, 0, 2};
+  EXPECT_EQ(loss::TotalWeight(counts, {}), 5);
+  EXPECT_NEAR(loss::TotalWeight(counts, {.class_weights = {.5, 7, 2}}), 5.5, 1e-12);
+  EXPECT_THROW(loss::TotalWeight(counts, {.class_weights = {1}}), c10::Error);
+}
+
+// Method section 7, "class weights": prior entropy and ln 8.
 TEST(ClassificationLoss, OfAConstantPriorIsTheEntropyOfTheClasses) {
   const torch::Tensor counts = torch::tensor(kIsicCounts).to(torch::kFloat64);
   const torch::Tensor targets = torch::arange(8).repeat_interleave(torch::tensor(kIsicCounts));

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -12,13 +13,26 @@ namespace g2ll::loss {
 std::vector<double> ClassWeights(std::span<const int64_t> class_counts, double exponent) {
   const auto total =
       static_cast<double>(std::accumulate(class_counts.begin(), class_counts.end(), int64_t{0}));
-  const auto num_classes = static_cast<double>(class_counts.size());
+  TORCH_CHECK(total > 0, "no class has an image");
+  const auto num_classes =
+      static_cast<double>(std::ranges::count_if(class_counts, [](int64_t n) { return n > 0; }));
   std::vector<double> weights;
   for (const int64_t count : class_counts) {
-    TORCH_CHECK(count > 0, "class ", weights.size(), " has no image");
-    weights.push_back(std::pow(total / (num_classes * static_cast<double>(count)), exponent));
+    const double inverse = total / (num_classes * static_cast<double>(count));
+    weights.push_back(count > 0 ? std::pow(inverse, exponent) : 0);
   }
   return weights;
+}
+
+double TotalWeight(std::span<const int64_t> class_counts, const ClassificationOptions& options) {
+  TORCH_CHECK(options.class_weights.empty() || options.class_weights.size() == class_counts.size(),
+              options.class_weights.size(), " weights for ", class_counts.size(), " classes");
+  double total = 0;
+  for (size_t i = 0; i < class_counts.size(); ++i) {
+    const double weight = options.class_weights.empty() ? 1 : options.class_weights[i];
+    total += weight * static_cast<double>(class_counts[i]);
+  }
+  return total;
 }
 
 ClassificationSums ClassificationLossSums(const torch::Tensor& logits, const torch::Tensor& targets,

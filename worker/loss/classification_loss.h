@@ -10,14 +10,18 @@
 namespace g2ll::loss {
 
 // How strongly rare classes count: w_c = (N / (C N_c))^exponent for N_c images of
-// class c, N in all, C classes (method section 5). 0.5 is the baseline's root, 1
-// the full inverse frequency. Every count and N must be positive (checked).
+// class c, N in all, C classes that have images (method section 5). 0.5 is the
+// baseline's root, 1 the full inverse frequency, 0 gives all the same. A class without
+// images, as a small subset may have, gets 0. N must be positive (checked).
 std::vector<double> ClassWeights(std::span<const int64_t> class_counts, double exponent = 0.5);
 
 struct ClassificationOptions {
   std::vector<double> class_weights;  // [C], none: all 1
   double label_smoothing = 0;         // in [0,1): this part of each target is uniform over C
 };
+
+// Sum of the weights over images of which `class_counts` [C] are of each class.
+double TotalWeight(std::span<const int64_t> class_counts, const ClassificationOptions& options);
 
 // The loss as a quotient, so that batches and ranks can be added before it is
 // taken: a mean of the quotients would weigh their images differently.

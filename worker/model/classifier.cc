@@ -11,8 +11,9 @@ ClassifierImpl::ClassifierImpl(const ClassifierOptions& options) : options_(opti
   head_ = register_module("classifier", torch::nn::Linear(options.vit.dim, options.num_classes));
 }
 
-torch::Tensor ClassifierImpl::forward(const torch::Tensor& images) {
-  return head_->forward(encoder_->forward(images).select(1, 0));
+torch::Tensor ClassifierImpl::forward(const torch::Tensor& images,
+                                      const torch::Tensor& keep_scales) {
+  return head_->forward(encoder_->forward(images, keep_scales).select(1, 0));
 }
 
 }  // namespace g2ll::model

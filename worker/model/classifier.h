@@ -29,8 +29,9 @@ class ClassifierImpl : public torch::nn::Module {
   // Throws c10::Error for options that do not fit together.
   explicit ClassifierImpl(const ClassifierOptions& options);
 
-  // `images` [B,3,S,S] float -> logits [B,C].
-  torch::Tensor forward(const torch::Tensor& images);
+  // `images` [B,3,S,S] float -> logits [B,C]. `keep_scales`: stochastic depth, as in
+  // VitEncoder.
+  torch::Tensor forward(const torch::Tensor& images, const torch::Tensor& keep_scales = {});
 
   VitEncoder encoder() const { return encoder_; }
   torch::nn::Linear head() const { return head_; }

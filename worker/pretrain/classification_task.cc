@@ -1,0 +1,168 @@
+#include "worker/pretrain/classification_task.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <span>
+#include <utility>
+
+#include "proto/common/status_macros.h"
+#include "worker/checkpoint/checkpoint_directory.h"
+#include "worker/checkpoint/module_state.h"
+#include "worker/checkpoint/tensor_file.h"
+#include "worker/model/drop_path.h"
+#include "worker/model/initialization.h"
+
+namespace g2ll::pretrain {
+namespace {
+
+constexpr char kEncoderFile[] = "encoder.safetensors";
+constexpr char kClassifierFile[] = "classifier.safetensors";
+constexpr char kClassifierPrefix[] = "classifier.";
+// Validation images are kept in memory up to this, else read again each time.
+constexpr int64_t kMaxKeptBytes = int64_t{512} << 20;
+
+absl::Status LoadFile(const std::filesystem::path& file, const checkpoint::NamedTensors& into) {
+  G2LL_ASSIGN_OR_RETURN(const auto tensors, checkpoint::LoadTensors(file));
+  return checkpoint::LoadState(into, tensors, file.string());
+}
+
+}  // namespace
+
+ClassificationTask::ClassificationTask(const ClassificationTaskOptions& options,
+                                       std::unique_ptr<data::ClassificationLoader> loader,
+                                       const data::Dataset* validation,
+                                       dist::Collective& collective)
+    : options_(options),
+      loader_(std::move(loader)),
+      validation_(validation),
+      collective_(collective),
+      network_(options.network) {
+  model::InitializeClassifier(network_, model::MakeGenerator(static_cast<uint64_t>(options.seed)));
+  network_->to(options.device, options.dtype);
+}
+
+std::vector<train::NamedParameter> ClassificationTask::Parameters() {
+  std::vector<train::NamedParameter> parameters;
+  for (const auto& entry : network_->encoder()->named_parameters()) {
+    parameters.push_back({entry.key(), entry.value()});
+  }
+  for (const auto& entry : network_->head()->named_parameters()) {
+    parameters.push_back({kClassifierPrefix + entry.key(), entry.value()});
+  }
+  return parameters;
+}
+
+train::StepPlan ClassificationTask::PlanStep(const train::StepContext& context) const {
+  return {options_.lr.At(context.step), options_.weight_decay.At(context.step), {}};
+}
+
+absl::StatusOr<int64_t> ClassificationTask::LoadBatch(const train::StepContext&) {
+  G2LL_ASSIGN_OR_RETURN(batch_, loader_->Next());
+  return static_cast<int64_t>(batch_.indices.size());
+}
+
+train::StepResult ClassificationTask::ComputeLoss(const train::StepContext& context,
+                                                  const train::MicroBatch& part) {
+  network_->train();
+  const torch::Tensor images =
+      batch_.images.slice(0, part.begin, part.end).to(options_.device, options_.dtype);
+  const torch::Tensor classes = batch_.classes.slice(0, part.begin, part.end).to(options_.device);
+  torch::Tensor keep_scales = model::DrawKeepScales(
+      options_.network.vit,
+      {.seed = options_.seed,
+       .epoch = batch_.epoch,
+       .indices = std::span(batch_.indices)
+                      .subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.size()))});
+  if (keep_scales.defined()) keep_scales = keep_scales.to(options_.device);
+  const torch::Tensor logits = network_->forward(images, keep_scales);
+  const loss::ClassificationSums sums =
+      loss::ClassificationLossSums(logits, classes, options_.loss);
+  // The mean over the ranks of this is a part's contribution to the weighted mean.
+  const double scale =
+      collective_.world_size() / loss::TotalWeight(batch_.global_class_counts, options_.loss);
+  train::StepResult result;
+  result.num_images = part.size();
+  result.loss = sums.loss * scale;
+  const torch::Tensor accuracy = (logits.detach().argmax(1) == classes).to(torch::kFloat64).mean() *
+                                 train::WeightOf(part, context, collective_.world_size());
+  result.values = {{"loss", result.loss.detach()},
+                   {"loss/classification", result.loss.detach()},
+                   {"accuracy", accuracy}};
+  return result;
+}
+
+bool ClassificationTask::IsValidationDue(int64_t num_steps) const {
+  const int64_t every =
+      options_.validate_every > 0 ? options_.validate_every : options_.steps_per_epoch;
+  return validation_ != nullptr && num_steps % every == 0;
+}
+
+absl::StatusOr<train::Scores> ClassificationTask::Validate() {
+  if (validation_ == nullptr) return train::Scores{};
+  torch::Tensor counts;
+  {
+    const torch::NoGradGuard no_grad;
+    network_->eval();
+    G2LL_ASSIGN_OR_RETURN(counts, CountRecognised());
+    network_->train();
+  }
+  collective_.AllReduceSum(counts);
+  const torch::Tensor all = counts[0], recognised = counts[1];
+  const torch::Tensor is_there = all > 0;
+  const torch::Tensor recalls = recognised.masked_select(is_there) / all.masked_select(is_there);
+  return train::Scores{{"val/accuracy", (recognised.sum() / all.sum()).item<double>()},
+                       {"val/balanced_accuracy", recalls.mean().item<double>()}};
+}
+
+absl::StatusOr<torch::Tensor> ClassificationTask::CountRecognised() {
+  torch::Tensor counts =
+      torch::zeros({2, options_.network.num_classes}, torch::dtype(torch::kFloat64));
+  for (const data::ClassificationBatch& batch : validation_batches_) Count(batch, counts);
+  if (!validation_batches_.empty()) return counts;
+
+  std::vector<int64_t> indices;
+  for (int64_t i = collective_.rank(); i < validation_->size(); i += collective_.world_size()) {
+    indices.push_back(i);
+  }
+  const int64_t side = options_.input.image_size;
+  const bool is_kept =
+      static_cast<int64_t>(indices.size()) * 3 * side * side * int64_t{sizeof(float)} <=
+      kMaxKeptBytes;
+  const auto size = static_cast<size_t>(options_.validation_batch);
+  for (size_t begin = 0; begin < indices.size(); begin += size) {
+    const size_t end = std::min(begin + size, indices.size());
+    const std::vector<int64_t> part(indices.begin() + static_cast<ptrdiff_t>(begin),
+                                    indices.begin() + static_cast<ptrdiff_t>(end));
+    G2LL_ASSIGN_OR_RETURN(data::ClassificationBatch batch,
+                          data::LoadClassificationBatch(*validation_, part, options_.input));
+    Count(batch, counts);
+    if (is_kept) validation_batches_.push_back(std::move(batch));
+  }
+  return counts;
+}
+
+void ClassificationTask::Count(const data::ClassificationBatch& batch, torch::Tensor& counts) {
+  const torch::Tensor images = batch.images.to(options_.device, options_.dtype);
+  const torch::Tensor found = network_->forward(images).argmax(1).cpu();
+  const torch::Tensor ones = torch::ones({batch.classes.size(0)}, torch::kFloat64);
+  counts[0].index_add_(0, batch.classes, ones);
+  counts[1].index_add_(0, batch.classes, (found == batch.classes).to(torch::kFloat64));
+}
+
+absl::Status ClassificationTask::SaveState(checkpoint::CheckpointWriter& writer) const {
+  G2LL_RETURN_IF_ERROR(checkpoint::SaveTensors(writer.directory() / kEncoderFile,
+                                               checkpoint::StateOf(*network_->encoder())));
+  return checkpoint::SaveTensors(writer.directory() / kClassifierFile,
+                                 checkpoint::StateOf(*network_->head(), kClassifierPrefix));
+}
+
+absl::Status ClassificationTask::LoadState(const std::string& directory) {
+  const std::filesystem::path path(directory);
+  G2LL_RETURN_IF_ERROR(LoadFile(path / kEncoderFile, checkpoint::StateOf(*network_->encoder())));
+  return LoadFile(path / kClassifierFile,
+                  checkpoint::StateOf(*network_->head(), kClassifierPrefix));
+}
+
+}  // namespace g2ll::pretrain
