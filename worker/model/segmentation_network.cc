@@ -2,15 +2,14 @@
 
 #include <torch/torch.h>
 
+#include <optional>
 #include <utility>
+
+#include "worker/model/multi_level_decoder.h"
+#include "worker/model/unet.h"
 
 namespace g2ll::model {
 namespace {
-
-torch::nn::Conv2d Conv3x3(int64_t in_channels, int64_t out_channels, bool bias) {
-  return torch::nn::Conv2d(
-      torch::nn::Conv2dOptions(in_channels, out_channels, 3).padding(1).bias(bias));
-}
 
 std::vector<std::pair<std::string, torch::Tensor>> StateWithPrefix(const torch::nn::Module& module,
                                                                    const std::string& prefix) {
@@ -24,53 +23,66 @@ std::vector<std::pair<std::string, torch::Tensor>> StateWithPrefix(const torch::
   return state;
 }
 
+SegmentationDecoder MakeDecoder(const SegmentationOptions& options) {
+  const int64_t dim = options.vit.dim;
+  switch (options.decoder) {
+    case DecoderKind::kCup:
+      return std::make_shared<CupDecoderImpl>(dim, options.channels, options.norm);
+    case DecoderKind::kCupMulti:
+      return std::make_shared<MultiLevelDecoderImpl>(dim, options.channels, options.norm);
+    case DecoderKind::kLinear:
+      return std::make_shared<LinearDecoderImpl>(dim, options.vit.patch);
+    case DecoderKind::kUnet:
+      return std::make_shared<UnetImpl>(UnetWidths(options.channels), options.norm);
+  }
+  TORCH_CHECK(false, "unknown decoder");
+}
+
+// Tokens [B,1+n,D] -> [B,D,g,g] without the class token.
+torch::Tensor MapOf(const torch::Tensor& tokens, int64_t grid) {
+  const torch::Tensor patches = tokens.slice(1, 1);
+  return patches.transpose(1, 2).reshape({patches.size(0), patches.size(2), grid, grid});
+}
+
 }  // namespace
 
-ConvBlockImpl::ConvBlockImpl(int64_t in_channels, int64_t out_channels) {
-  conv_ = register_module("conv", Conv3x3(in_channels, out_channels, /*bias=*/false));
-  bn_ = register_module("bn", GlobalBatchNorm(out_channels));
-}
-
-torch::Tensor ConvBlockImpl::forward(const torch::Tensor& input) {
-  return torch::relu(bn_->forward(conv_->forward(input)));
-}
-
-UpStageImpl::UpStageImpl(int64_t in_channels, int64_t out_channels) {
-  conv1_ = register_module("conv1", ConvBlock(in_channels, out_channels));
-  conv2_ = register_module("conv2", ConvBlock(out_channels, out_channels));
-}
-
-torch::Tensor UpStageImpl::forward(const torch::Tensor& input) {
-  const std::vector<int64_t> size = {2 * input.size(2), 2 * input.size(3)};
-  const torch::Tensor larger = torch::upsample_bilinear2d(input, size, /*align_corners=*/true);
-  return conv2_->forward(conv1_->forward(larger));
-}
-
-SegmentationDecoderImpl::SegmentationDecoderImpl(int64_t dim,
-                                                 const std::vector<int64_t>& channels) {
-  TORCH_CHECK(channels.size() >= 2, "a segmentation decoder needs at least one doubling");
-  conv_more_ = register_module("conv_more", ConvBlock(dim, channels.front()));
-  stages_ = register_module("stages", torch::nn::ModuleList());
-  for (size_t i = 1; i < channels.size(); ++i) {
-    stages_->push_back(UpStage(channels[i - 1], channels[i]));
+std::string_view NameOf(DecoderKind kind) {
+  switch (kind) {
+    case DecoderKind::kCup:
+      return "cup";
+    case DecoderKind::kCupMulti:
+      return "cup_multi";
+    case DecoderKind::kLinear:
+      return "linear";
+    case DecoderKind::kUnet:
+      return "unet";
   }
-  head_ = register_module("head", Conv3x3(channels.back(), 1, /*bias=*/true));
+  return "";
 }
 
-torch::Tensor SegmentationDecoderImpl::forward(const torch::Tensor& map) {
-  torch::Tensor features = conv_more_->forward(map);
-  for (const auto& stage : *stages_) features = stage->as<UpStage>()->forward(features);
-  return head_->forward(features);
-}
-
-std::vector<GlobalBatchNorm> SegmentationDecoderImpl::batch_norms() const {
-  std::vector<GlobalBatchNorm> norms = {conv_more_->batch_norm()};
-  for (const auto& stage : *stages_) {
-    auto* up = stage->as<UpStage>();
-    norms.push_back(up->conv1()->batch_norm());
-    norms.push_back(up->conv2()->batch_norm());
+std::string_view NameOf(NormLayer norm) {
+  switch (norm) {
+    case NormLayer::kBatch:
+      return "batch_norm";
+    case NormLayer::kGroup:
+      return "group_norm";
   }
-  return norms;
+  return "";
+}
+
+std::optional<DecoderKind> DecoderNamed(std::string_view name) {
+  for (const DecoderKind kind :
+       {DecoderKind::kCup, DecoderKind::kCupMulti, DecoderKind::kLinear, DecoderKind::kUnet}) {
+    if (name == NameOf(kind)) return kind;
+  }
+  return std::nullopt;
+}
+
+std::optional<NormLayer> NormLayerNamed(std::string_view name) {
+  for (const NormLayer norm : {NormLayer::kBatch, NormLayer::kGroup}) {
+    if (name == NameOf(norm)) return norm;
+  }
+  return std::nullopt;
 }
 
 SegmentationNetworkImpl::SegmentationNetworkImpl(const SegmentationOptions& options)
@@ -78,23 +90,45 @@ SegmentationNetworkImpl::SegmentationNetworkImpl(const SegmentationOptions& opti
   const size_t doublings = options.channels.empty() ? 0 : options.channels.size() - 1;
   TORCH_CHECK(doublings >= 1 && doublings < 31 && options.vit.patch == 1 << doublings, doublings,
               " doublings of the resolution do not undo a patch of ", options.vit.patch);
-  encoder_ = register_module("encoder", VitEncoder(options.vit));
-  decoder_ = register_module("seg", SegmentationDecoder(options.vit.dim, options.channels));
+  if (HasEncoder(options)) encoder_ = register_module("encoder", VitEncoder(options.vit));
+  decoder_ = register_module("seg", MakeDecoder(options));
+  if (options.decoder == DecoderKind::kCupMulti) {
+    tapped_blocks_ = TappedBlocks(options.vit.depth, static_cast<int64_t>(doublings));
+  }
 }
 
-torch::Tensor SegmentationNetworkImpl::forward(const torch::Tensor& images) {
+torch::Tensor SegmentationNetworkImpl::forward(const torch::Tensor& images,
+                                               const torch::Tensor& keep_scales) {
+  return decoder_->forward(Encode(images, keep_scales));
+}
+
+DecoderInput SegmentationNetworkImpl::Encode(const torch::Tensor& images,
+                                             const torch::Tensor& keep_scales) {
+  DecoderInput input{.images = images, .map = {}, .inner = {}};
+  if (!encoder_) return input;
+  std::optional<torch::NoGradGuard> no_grad;
+  if (is_encoder_frozen_) no_grad.emplace();
   const int64_t grid = GridOf(options_.vit);
-  const torch::Tensor patches = encoder_->forward(images).slice(1, 1);
-  const torch::Tensor map =
-      patches.transpose(1, 2).reshape({patches.size(0), options_.vit.dim, grid, grid});
-  return decoder_->forward(map);
+  const auto [tokens, inner] = encoder_->forward_tapped(images, tapped_blocks_, keep_scales);
+  input.map = MapOf(tokens, grid);
+  for (const torch::Tensor& each : inner) input.inner.push_back(MapOf(each, grid));
+  return input;
 }
 
-void SegmentationNetworkImpl::set_batch_reduction(AllReduceSum all_reduce_sum) {
-  for (GlobalBatchNorm norm : decoder_->batch_norms()) norm->set_reduction(all_reduce_sum);
+void SegmentationNetworkImpl::set_batch_reduction(const AllReduceSum& all_reduce_sum) {
+  for (const auto& module : decoder_->modules()) {
+    if (auto* norm = module->as<GlobalBatchNorm>()) norm->set_reduction(all_reduce_sum);
+  }
+}
+
+void SegmentationNetworkImpl::FreezeEncoder() {
+  if (!encoder_) return;
+  is_encoder_frozen_ = true;
+  for (torch::Tensor& parameter : encoder_->parameters()) parameter.set_requires_grad(false);
 }
 
 std::vector<std::pair<std::string, torch::Tensor>> SegmentationNetworkImpl::encoder_state() const {
+  if (!encoder_) return {};
   return StateWithPrefix(*encoder_, "");
 }
 
