@@ -3,6 +3,9 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+#include <functional>
+
 namespace g2ll::loss {
 
 // Scalars, float32 (float64 for float64 logits).
@@ -18,9 +21,32 @@ enum class DiceReduction {
   kBatch,  // all pixels of the batch together
 };
 
-// `logits` [B,1,S,S]; `masks` [B,1,S,S] in [0,1], any dtype.
+// Adds up a tensor over the ranks and keeps its gradient: [2] float64 -> [2].
+using SumOverRanks = std::function<torch::Tensor(const torch::Tensor&)>;
+
+// `logits` [B,1,S,S]; `masks` [B,1,S,S] in [0,1], any dtype. With kBatch the batch
+// is that of all ranks where `sum_over_ranks` is given; then `dice` is the same on
+// all of them.
 SegmentationLossParts SegmentationLoss(const torch::Tensor& logits, const torch::Tensor& masks,
-                                       DiceReduction reduction = DiceReduction::kImage);
+                                       DiceReduction reduction = DiceReduction::kImage,
+                                       const SumOverRanks& sum_over_ranks = {});
+
+// Scalars as above.
+struct StructureLossParts {
+  torch::Tensor total;  // bce + iou
+  torch::Tensor bce;    // binary cross entropy with logits
+  torch::Tensor iou;    // 1 - IoU of probabilities, smooth 1
+};
+
+// Side of the window that looks for the outline: 31 pixels at a side of 256, in
+// proportion at other sizes, odd and at least 3.
+int64_t StructureWindow(int64_t side);
+
+// Structure loss (method section 4.2): both terms per image, with each pixel weighted
+// by 1 + 5 |a - m|, where a is the mean of the mask m over a window of
+// StructureWindow(S) around the pixel (zero beyond the border), then the mean over the
+// images. Shapes as above.
+StructureLossParts StructureLoss(const torch::Tensor& logits, const torch::Tensor& masks);
 
 }  // namespace g2ll::loss
 
