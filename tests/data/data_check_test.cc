@@ -1,0 +1,240 @@
+#include "worker/tool/data_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/data/test_files.h"
+#include "worker/data/dataset.h"
+#include "worker/data/image_codec.h"
+#include "worker/data/resize.h"
+#include "worker/tool/data_generate.h"
+#include "worker/tool/near_duplicates.h"
+
+namespace g2ll::tool {
+namespace {
+
+using data::test::TemporaryFolder;
+using ::testing::HasSubstr;
+
+// `all` holds a copy of some of `isic`'s pictures, each changed in another way.
+class LeakReportTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(Generate("isic", 1));
+    ASSERT_TRUE(Generate("other", 2));
+    std::filesystem::create_directories(folder_ / "all");
+    for (const auto& entry : std::filesystem::directory_iterator(Images("other", "Training"))) {
+      std::filesystem::copy(entry.path(), folder_ / "all/skin_" + entry.path().filename().string());
+    }
+  }
+
+  bool Generate(const std::string& name, int64_t seed) {
+    std::ostringstream ignored;
+    return GenerateData({.folder = folder_ / name, .count = 8, .seed = seed, .size = 96}, ignored)
+        .ok();
+  }
+
+  std::string Images(const std::string& set, const std::string& split) const {
+    return folder_ / (set + "/ISIC-2017_" + split + "_Data");
+  }
+  std::string TestImage(int number) const {
+    return Images("isic", "Test_v2") + "/synthetic_test_000000" + std::to_string(number) + ".jpg";
+  }
+
+  // Another id, size and compression; the same picture.
+  void PlantLookAlike(const std::string& of, const std::string& name) const {
+    const data::Image image = *data::ReadImage(of);
+    data::test::WriteBytes(folder_ / ("all/" + name),
+                           *data::EncodeJpeg(data::ResizeImage(image, 70, 90), 75));
+  }
+
+  struct Outcome {
+    int findings = -1;
+    std::string text;
+    nlohmann::json json;
+  };
+  Outcome Check(CheckOptions options) const {
+    Outcome outcome;
+    std::ostringstream text;
+    outcome.findings = *CheckData(options, text);
+    outcome.text = text.str();
+    options.output = "json";
+    std::ostringstream json;
+    EXPECT_EQ(*CheckData(options, json), outcome.findings);
+    outcome.json = nlohmann::json::parse(json.str());
+    return outcome;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LeakReportTest, SetsWithoutACommonImageAreClean) {
+  const Outcome outcome = Check({.folders = {folder_ / "all", folder_ / "isic"}});
+  EXPECT_EQ(outcome.findings, 0) << outcome.text;
+  EXPECT_EQ(outcome.json["ok"], true);
+  EXPECT_THAT(outcome.text, HasSubstr("0 of the 24 images of " + folder_ / "isic" + " are in "));
+}
+
+TEST_F(LeakReportTest, FindsImagesByNameByBytesAndByLooksAndCountsThemBySplit) {
+  std::filesystem::copy(TestImage(1), folder_ / "all/synthetic_test_0000001_downsampled.jpg");
+  std::filesystem::copy(TestImage(2), folder_ / "all/renamed.jpg");
+  PlantLookAlike(TestImage(3), "photograph.jpg");
+  PlantLookAlike(Images("isic", "Training") + "/synthetic_train_0000004.jpg", "again.jpg");
+
+  const Outcome outcome = Check({.folders = {folder_ / "all", folder_ / "isic"}});
+
+  EXPECT_EQ(outcome.findings, 4) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr(TestImage(1) + ": has the same name as " +
+                                      folder_ / "all/synthetic_test_0000001_downsampled.jpg"));
+  EXPECT_THAT(outcome.text,
+              HasSubstr(TestImage(2) + ": has the same bytes as " +
+                        folder_ / "all/renamed.jpg (hash distance 0, correlation 1.000)"));
+  EXPECT_THAT(outcome.text, HasSubstr(TestImage(3) + ": looks like " +
+                                      folder_ / "all/photograph.jpg (hash distance "));
+  EXPECT_THAT(outcome.text, HasSubstr("4 of the 24 images"));
+  EXPECT_THAT(outcome.text, HasSubstr("test 3 of 8, train 1 of 8, validation 0 of 8"));
+  const auto& overlap = outcome.json["overlap"];
+  EXPECT_EQ(overlap["bySplit"]["test"]["shared"], 3);
+  EXPECT_EQ(overlap["bySplit"]["validation"]["images"], 8);
+  ASSERT_EQ(overlap["pairs"].size(), 4U);
+  std::multiset<std::string> reasons;
+  for (const auto& pair : overlap["pairs"]) reasons.insert(pair["by"].get<std::string>());
+  EXPECT_EQ(reasons, (std::multiset<std::string>{"id", "content", "looks", "looks"}));
+}
+
+TEST_F(LeakReportTest, ASplitCanBeComparedAlone) {
+  PlantLookAlike(TestImage(3), "photograph.jpg");
+  PlantLookAlike(Images("isic", "Training") + "/synthetic_train_0000004.jpg", "again.jpg");
+  const Outcome outcome = Check({.folders = {folder_ / "all", folder_ / "isic#test"}});
+  EXPECT_EQ(outcome.findings, 1);
+  EXPECT_THAT(outcome.text, HasSubstr("1 of the 8 images"));
+
+  std::ostringstream ignored;
+  EXPECT_EQ(CheckData({.folders = {folder_ / "isic#half"}}, ignored).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(CheckData({.folders = {folder_ / "all#test"}}, ignored).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(LeakReportTest, TheWrittenListMakesTheFirstSetDisjoint) {
+  std::filesystem::copy(TestImage(2), folder_ / "all/renamed.jpg");
+  PlantLookAlike(TestImage(3), "photograph.jpg");
+  CheckOptions options{.folders = {folder_ / "all", folder_ / "isic"}};
+  options.overlap_file = folder_ / "leak.txt";
+  EXPECT_EQ(Check(options).findings, 2);
+  EXPECT_EQ(data::test::ReadBytes(folder_ / "leak.txt"), "photograph\nrenamed\n");
+
+  data::DatasetOptions training;
+  training.source = folder_ / "all";
+  training.split = data::Split::kAll;
+  training.exclude_ids = {folder_ / "leak.txt"};
+  const auto set = data::Dataset::Open(training);
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ((*set)->size(), 8);
+  for (int64_t i = 0; i < (*set)->size(); ++i) EXPECT_NE((*set)->id(i), "renamed");
+}
+
+TEST_F(LeakReportTest, NoListIsWrittenWhereThereIsNothingToLeaveOut) {
+  CheckOptions options{.folders = {folder_ / "all", folder_ / "isic"}};
+  options.overlap_file = folder_ / "leak.txt";
+  EXPECT_EQ(Check(options).findings, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "leak.txt"));
+  options.folders.pop_back();
+  std::ostringstream ignored;
+  EXPECT_EQ(CheckData(options, ignored).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(LeakReportTest, LookAlikesWithinOneFolderAreCountedAndAreNoFault) {
+  const std::string train = Images("isic", "Training") + "/synthetic_train_0000001.jpg";
+  PlantLookAlike(train, "one.jpg");
+  PlantLookAlike(train, "two.jpg");
+  data::test::WriteBytes(folder_ / "all/three.jpg", *data::EncodeJpeg(*data::ReadImage(train), 70));
+  const Outcome outcome = Check({.folders = {folder_ / "all"}});
+  // `one` and `two` are equal to the byte: a fault, and no pair of look-alikes.
+  EXPECT_EQ(outcome.findings, 1) << outcome.text;
+  EXPECT_THAT(outcome.text, HasSubstr("2 pairs of images look alike, 0 of them in two splits"));
+  EXPECT_EQ(outcome.json["folders"][0]["lookAlikes"]["pairs"], 2);
+  EXPECT_FALSE(outcome.json.contains("overlap"));
+}
+
+TEST_F(LeakReportTest, ProgressIsToldInPlaceAndCleanedUp) {
+  std::ostringstream progress;
+  std::ostringstream out;
+  ASSERT_TRUE(CheckData({.folders = {folder_ / "all"}, .progress = &progress}, out).ok());
+  EXPECT_THAT(progress.str(), HasSubstr("\r\033[Kchecking "));
+  EXPECT_THAT(progress.str(), HasSubstr(" of 8"));
+  EXPECT_TRUE(progress.str().ends_with("\r\033[K"));
+  EXPECT_EQ(out.str().find("checking"), std::string::npos);
+}
+
+TEST(DataCheckTest, NamesOddMasksAndTinyImages) {
+  const TemporaryFolder folder;
+  const auto add = [&](const std::string& id, const data::Image& image, uint8_t value) {
+    data::test::WriteJpeg(folder / ("images/" + id + ".jpg"), image);
+    data::test::WriteMaskPng(folder / ("masks/" + id + ".png"),
+                             data::test::PlainMask(image.height, image.width, value));
+  };
+  add("empty", data::test::VariedImage(32, 1), 0);
+  add("full", data::test::VariedImage(32, 2), 255);
+  add("dim", data::test::VariedImage(32, 3), 1);
+  add("dot", data::test::VariedImage(1, 4), 1);
+  std::ostringstream out;
+  const auto count = CheckData({.folders = {folder.path()}}, out);
+  ASSERT_TRUE(count.ok()) << count.status();
+  EXPECT_EQ(*count, 5) << out.str();
+  EXPECT_THAT(out.str(), HasSubstr("masks/empty.png: marks no lesion at all"));
+  EXPECT_THAT(out.str(), HasSubstr("masks/full.png: marks the whole image as lesion"));
+  EXPECT_THAT(out.str(), HasSubstr("masks/dim.png: holds the value 1"));
+  EXPECT_THAT(out.str(), HasSubstr("images/dot.jpg: is 1x1: a side is shorter than a patch"));
+}
+
+// All pairs, against the definition.
+TEST(NearDuplicatesTest, FindsExactlyThePairsWithinTheBounds) {
+  Fingerprints first;
+  Fingerprints second;
+  for (int i = 0; i < 60; ++i) {
+    data::Fingerprint fingerprint;
+    for (size_t k = 0; k < fingerprint.thumbnail.size(); ++k) {
+      fingerprint.thumbnail[k] = static_cast<uint8_t>((k * (i % 3 == 0 ? 7 : 3)) % 251);
+    }
+    fingerprint.hash = (uint64_t{1} << (i % 24)) - 1;
+    if (i % 10 == 9) {
+      first.emplace_back(std::nullopt);
+      second.emplace_back(fingerprint);
+    } else {
+      first.emplace_back(fingerprint);
+      second.emplace_back(i % 4 == 0 ? std::nullopt : std::optional(fingerprint));
+    }
+  }
+  std::vector<std::pair<size_t, size_t>> expected;
+  std::vector<std::pair<size_t, size_t>> expected_within;
+  const auto alike = [](const auto& a, const auto& b) {
+    return a && b && data::HashDistance(a->hash, b->hash) <= 8 && data::Correlation(*a, *b) > 0.965;
+  };
+  for (size_t j = 0; j < second.size(); ++j) {
+    for (size_t i = 0; i < first.size(); ++i) {
+      if (alike(first[i], second[j])) expected.emplace_back(i, j);
+      if (i < j && alike(first[i], first[j])) expected_within.emplace_back(i, j);
+    }
+  }
+  const auto positions = [](const std::vector<NearPair>& pairs) {
+    std::vector<std::pair<size_t, size_t>> list;
+    for (const NearPair& pair : pairs) list.emplace_back(pair.first, pair.second);
+    return list;
+  };
+  EXPECT_FALSE(expected.empty());
+  EXPECT_EQ(positions(NearDuplicates(first, second)), expected);
+  EXPECT_EQ(positions(NearDuplicatesWithin(first)), expected_within);
+}
+
+}  // namespace
+}  // namespace g2ll::tool

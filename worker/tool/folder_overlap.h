@@ -1,0 +1,51 @@
+#ifndef WORKER_TOOL_FOLDER_OVERLAP_H_
+#define WORKER_TOOL_FOLDER_OVERLAP_H_
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "worker/tool/folder_check.h"
+
+namespace g2ll::tool {
+
+// Why an image of one folder counts as one of another: the strongest reason.
+enum class SharedBy { kId, kContent, kLooks };
+
+// An image that two folders hold, by its positions in them.
+struct SharedImage {
+  size_t first = 0;
+  size_t second = 0;
+  SharedBy by = SharedBy::kId;
+  int distance = -1;       // of the hashes, in bits; -1 where one cannot be read
+  double correlation = 0;  // of the thumbnails
+};
+
+// How many images of a split there are, and how many of them another folder holds.
+struct SplitShare {
+  size_t images = 0;
+  size_t shared = 0;
+};
+
+// The leak report: which images of `second` are in `first` too, by photograph id, by
+// bytes, or by looks. Pairs are by second, then first.
+struct Overlap {
+  std::vector<SharedImage> pairs;
+  SplitShare all;
+  std::map<std::string, SplitShare> by_split;  // of `second`; `none` where it names none
+  // Ids of the images of `first` that are in `second`, ascending: what `data.excludeIds`
+  // leaves out to make the sets disjoint.
+  std::vector<std::string> ids_of_first;
+};
+Overlap OverlapOf(const CheckedFolder& first, const CheckedFolder& second);
+
+// Images of one folder that look alike, without those that are equal to the byte.
+std::vector<NearPair> LookAlikes(const CheckedFolder& checked);
+
+// The image's split by name, or `none`.
+std::string SplitOf(const CheckedFolder& checked, size_t image);
+
+}  // namespace g2ll::tool
+
+#endif  // WORKER_TOOL_FOLDER_OVERLAP_H_
