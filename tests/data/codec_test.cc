@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/data/test_files.h"
+#include "worker/data/resize.h"
 
 namespace g2ll::data {
 namespace {
@@ -75,6 +76,22 @@ std::string WithClaimedSize(std::string jpeg, int height, int width) {
   jpeg[frame + 7] = static_cast<char>(width >> 8);
   jpeg[frame + 8] = static_cast<char>(width & 0xFF);
   return jpeg;
+}
+
+// Changes the size that a PNG's header claims, with a checksum that fits.
+std::string WithClaimedPngSize(std::string png, uint32_t height, uint32_t width) {
+  const auto write = [&](size_t at, uint32_t value) {
+    for (const int shift : {24, 16, 8, 0}) png[at++] = static_cast<char>(value >> shift & 0xFF);
+  };
+  write(16, width);
+  write(20, height);
+  uint32_t crc = 0xFFFFFFFF;  // of the chunk's name and its 13 bytes
+  for (size_t at = 12; at < 29; ++at) {
+    crc ^= static_cast<unsigned char>(png[at]);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xEDB88320U : 0U);
+  }
+  write(29, ~crc);
+  return png;
 }
 
 class CodecTest : public testing::Test {
@@ -204,6 +221,35 @@ TEST_F(CodecTest, RefusesABombByItsHeaderAlone) {
   test::WriteBytes(folder_ / "bomb.jpg", WithClaimedSize(jpeg, 65'000, 65'000));
   ExpectFault(ReadImage(folder_ / "bomb.jpg"), folder_ / "bomb.jpg", "at most 100000000");
   ExpectFault(ReadImageInfo(folder_ / "bomb.jpg"), folder_ / "bomb.jpg", "at most 100000000");
+}
+
+TEST_F(CodecTest, RefusesAPngBombByItsHeaderAlone) {
+  test::WriteBytes(folder_ / "bomb.png",
+                   WithClaimedPngSize(*EncodePng(test::VariedImage(32, 3)), 40'000, 40'000));
+  ExpectFault(ReadImage(folder_ / "bomb.png"), folder_ / "bomb.png", "at most 100000000");
+  ExpectFault(ReadImageInfo(folder_ / "bomb.png"), folder_ / "bomb.png", "at most 100000000");
+  ExpectFault(ReadMask(folder_ / "bomb.png"), folder_ / "bomb.png", "at most 100000000");
+}
+
+TEST_F(CodecTest, RefusesPicturesThatClaimToHaveNoPixels) {
+  const std::string jpeg = *EncodeJpeg(test::VariedImage(32, 3));
+  test::WriteBytes(folder_ / "flat.jpg", WithClaimedSize(jpeg, 0, 32));
+  ExpectFault(ReadImage(folder_ / "flat.jpg"), folder_ / "flat.jpg", "");
+  test::WriteBytes(folder_ / "flat.png",
+                   WithClaimedPngSize(*EncodePng(test::VariedImage(32, 3)), 32, 0));
+  ExpectFault(ReadImage(folder_ / "flat.png"), folder_ / "flat.png", "");
+}
+
+TEST_F(CodecTest, APictureOfOnePixelOrOneRowIsReadAndStretched) {
+  test::WriteBytes(folder_ / "dot.png", *EncodePng(test::PlainImage(1, 1, 10, 20, 30)));
+  EXPECT_THAT(ReadImage(folder_ / "dot.png", 64)->pixels, testing::ElementsAre(10, 20, 30));
+  test::WriteJpeg(folder_ / "dot.jpg", test::PlainImage(1, 1, 100, 100, 100));
+  EXPECT_EQ(ReadImage(folder_ / "dot.jpg", 64)->pixels.size(), 3U);
+  const Image stretched = ResizeImage(*ReadImage(folder_ / "dot.png"), 16, 16);
+  EXPECT_EQ(stretched.pixels, test::PlainImage(16, 16, 10, 20, 30).pixels);
+  const Image row = ResizeImage(test::PlainImage(1, 900, 7, 8, 9), 16, 16);
+  EXPECT_EQ(row.pixels, test::PlainImage(16, 16, 7, 8, 9).pixels);
+  EXPECT_EQ(ResizeMask(test::PlainMask(1, 1, 255), 8, 8).pixels, test::PlainMask(8, 8, 255).pixels);
 }
 
 TEST_F(CodecTest, RefusesFilesThatAreTooLargeEmptyAbsentOrNoFiles) {

@@ -9,8 +9,6 @@
 #include <vector>
 
 #include "tests/data/test_files.h"
-#include "worker/data/clean_image.h"
-#include "worker/data/view_augmentation.h"
 
 namespace g2ll::data {
 namespace {
@@ -30,7 +28,7 @@ std::unique_ptr<Dataset> Synthetic(bool needs_masks = false) {
 
 PretrainLoaderOptions SmallOptions() {
   PretrainLoaderOptions options;
-  options.input = {64, 8, true};
+  options.input = {64, 8, kImagenetScale};
   options.seed = 11;
   return options;
 }
@@ -166,7 +164,11 @@ TEST(PretrainLoaderTest, RefusesOptionsThatDoNotFit) {
   PretrainLoaderOptions options = SmallOptions();
   options.input.image_size = 60;
   EXPECT_THAT(std::string(PretrainLoader::Create(*set, sampler, options, 0).status().message()),
-              HasSubstr("model.imageSize"));
+              HasSubstr("model.imageSize is 60: it must be a multiple of model.patch, 8, for "
+                        "example 56 or 64"));
+  options.input.image_size = 5;
+  EXPECT_THAT(std::string(PretrainLoader::Create(*set, sampler, options, 0).status().message()),
+              HasSubstr("for example 8"));
   options = SmallOptions();
   options.mask.regions = 65;
   EXPECT_THAT(std::string(PretrainLoader::Create(*set, sampler, options, 0).status().message()),
@@ -184,82 +186,11 @@ TEST(PretrainLoaderTest, EndsWhileBatchesAreStillBeingMade) {
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(PretrainLoader::Create(*set, sampler, options, 0).ok());
 }
 
-// A marked image: its left half is dark and its regions are exactly the two halves.
-CleanImage Halves() {
-  CleanImage clean;
-  clean.image = test::PlainImage(64, 64, 220, 220, 220);
-  clean.pixel_regions = {64, 64, std::vector<uint16_t>(64 * 64, 1)};
-  for (size_t y = 0; y < 64; ++y) {
-    for (size_t x = 0; x < 32; ++x) {
-      clean.pixel_regions.labels[y * 64 + x] = 0;
-      for (size_t c = 0; c < 3; ++c) clean.image.pixels[(y * 64 + x) * 3 + c] = 20;
-    }
-  }
-  clean.regions = *RegionsOfPatches(clean.pixel_regions, 8);
-  return clean;
-}
-
-TEST(MakeViewTest, RegionsFollowCropsAndFlipsExactly) {
-  const CleanImage clean = Halves();
-  ViewOptions options;
-  options.color_jitter = options.grayscale = options.blur = 0.0;
-  options.crop_min_scale = 0.3;
-  int flipped = 0;
-  for (uint64_t i = 0; i < 60; ++i) {
-    random::Rng rng({.seed = i});
-    const View view = *MakeView(clean, options, 8, false, rng);
-    for (int patch = 0; patch < 64; ++patch) {
-      // A patch is region 0 where most of it is dark.
-      int dark = 0;
-      for (int y = patch / 8 * 8; y < patch / 8 * 8 + 8; ++y) {
-        for (int x = patch % 8 * 8; x < patch % 8 * 8 + 8; ++x) {
-          dark += view.image.pixels[static_cast<size_t>(y * 64 + x) * 3] < 120 ? 1 : 0;
-        }
-      }
-      EXPECT_EQ(view.regions.patches.labels[static_cast<size_t>(patch)], dark >= 32 ? 0 : 1);
-    }
-    flipped += view.regions.patches.labels[0] == 1 ? 1 : 0;
-  }
-  EXPECT_GT(flipped, 10);
-  EXPECT_LT(flipped, 50);
-}
-
-TEST(MakeViewTest, WithoutAnyChangeTheViewIsTheImage) {
-  const CleanImage clean = Halves();
-  const ViewOptions none{0, 0, 0, 0, 0, 0, 1.0};
-  random::Rng rng({.seed = 1});
-  EXPECT_EQ(MakeView(clean, none, 8, false, rng)->image.pixels, clean.image.pixels);
-}
-
-TEST(MakeViewTest, PhotometricStepsDoWhatTheySay) {
-  Image image = test::PlainImage(4, 4, 200, 100, 50);
-  Image gray = image;
-  MakeGray(gray);
-  EXPECT_EQ(gray.pixels[0], 124);  // .299 * 200 + .587 * 100 + .114 * 50
-  EXPECT_EQ(gray.pixels[0], gray.pixels[2]);
-  Image dark = image;
-  ScaleBrightness(dark, 0.5);
-  EXPECT_EQ(dark.pixels[0], 100);
-  ScaleBrightness(dark, 10.0);
-  EXPECT_EQ(dark.pixels[0], 255);
-  Image flat = image;
-  ScaleSaturation(flat, 0.0);
-  EXPECT_EQ(flat.pixels, gray.pixels);
-  Image turned = image;
-  ShiftHue(turned, 1.0 / 3.0);
-  EXPECT_LT(turned.pixels[0], turned.pixels[1]);
-  Image same = image;
-  ShiftHue(same, 0.0);
-  for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(same.pixels[i], image.pixels[i], 3);
-  Blur(image, 1.0);
-  EXPECT_EQ(image.pixels[0], 200);
-}
-
 TEST(SegmentationLoaderTest, AugmentedBatchesRepeatAndKeepImageAndMaskTogether) {
   const auto set = Synthetic(true);
   const ShardSampler sampler({set->size(), 8, 1, 0, 1});
   SegmentationLoaderOptions options;
-  options.input = {64, 8, false};
+  options.input = {64, 8, kUnitScale};
   options.augmentation.emplace();
   options.threads = 3;
   auto first = *SegmentationLoader::Create(*set, sampler, options, 0);
@@ -283,7 +214,7 @@ TEST(SegmentationLoaderTest, AugmentedBatchesRepeatAndKeepImageAndMaskTogether) 
 
 TEST(SegmentationLoaderTest, ValidationBatchesAreThePlainResizedImages) {
   const auto set = Synthetic(true);
-  const InputOptions input{32, 8, false};
+  const InputOptions input{32, 8, kUnitScale};
   const SegmentationBatch batch = *LoadSegmentationBatch(*set, {3, 0}, input);
   EXPECT_EQ(batch.images.sizes(), (std::vector<int64_t>{2, 3, 32, 32}));
   EXPECT_EQ(batch.indices, (std::vector<int64_t>{3, 0}));
