@@ -11,55 +11,24 @@
 #include <numeric>
 #include <vector>
 
+#include "tests/data/mask_helpers.h"
 #include "tests/data/test_files.h"
-#include "worker/data/slic.h"
+#include "worker/data/resize.h"
+#include "worker/data/synthetic_dermoscopy.h"
 #include "worker/mask/allocator.h"
 #include "worker/random/rng.h"
 
 namespace g2ll::mask {
 namespace {
 
+using test::Bands;
+using test::CountIn;
+using test::Labels16;
+using test::Make;
+using test::Noise;
+using test::RegionsOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-std::vector<double> Noise(uint64_t sample, size_t count = 256) {
-  random::Rng rng({.seed = 9, .sample = sample, .purpose = random::Purpose::kMask});
-  std::vector<double> noise(count);
-  for (double& value : noise) value = rng.Uniform();
-  return noise;
-}
-
-PatchLabels Labels16(const std::function<int(int row, int col)>& label) {
-  PatchLabels labels;
-  labels.grid = {16, 16};
-  for (int patch = 0; patch < 256; ++patch) labels.labels.push_back(label(patch / 16, patch % 16));
-  return labels;
-}
-
-// Eight bands of 32 patches.
-PatchLabels Bands() {
-  return Labels16([](int row, int) { return row / 2; });
-}
-
-PatchLabels LabelsOf(const data::Image& image) {
-  const data::LabelMap pixels = data::SlicRegions(image, {});
-  return *MajorityLabels(pixels.labels, pixels.height, pixels.width, 16);
-}
-
-std::unique_ptr<MaskStrategy> Make(MaskKind kind, double gamma = 0.25) {
-  MaskOptions options;
-  options.kind = kind;
-  options.gamma = gamma;
-  return *MakeMaskStrategy(options, 256);
-}
-
-int CountIn(const PatchMask& mask, const PatchLabels& labels, int region) {
-  int count = 0;
-  for (size_t patch = 0; patch < mask.masked.size(); ++patch) {
-    count += mask.masked[patch] && labels.labels[patch] == region ? 1 : 0;
-  }
-  return count;
-}
 
 TEST(AllocateTest, MatchesTheWorkedCases) {
   const std::vector<int> thirty_twos(8, 32);
@@ -189,8 +158,7 @@ TEST(SemanticMaskTest, TakesEightPatchesFromEachOfEightRegions) {
 }
 
 TEST(SemanticFocalMaskTest, PlansTheHexagonalPartitionOfAPlainImage) {
-  const RegionMap regions =
-      MakeRegionMap(LabelsOf(data::test::PlainImage(256, 256, 120, 120, 120)));
+  const RegionMap regions = RegionsOf(data::test::PlainImage(256, 256, 120, 120, 120));
   EXPECT_THAT(RegionSizes(regions.patches), ElementsAre(28, 36, 28, 36, 36, 36, 28, 28));
   const std::vector<double> expected = {7.8056, 5.2, 7.8056, 4.3918, 4.3918, 5.2, 7.8056, 7.8056};
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -204,7 +172,7 @@ TEST(SemanticFocalMaskTest, PlansTheHexagonalPartitionOfAPlainImage) {
 }
 
 TEST(SemanticFocalMaskTest, NeedsAThirdRegionWhereTwoAreTooSmall) {
-  const RegionMap regions = MakeRegionMap(LabelsOf(data::test::TwoToneDisc(256, 60)));
+  const RegionMap regions = RegionsOf(data::test::TwoToneDisc(256, 60));
   EXPECT_THAT(RegionSizes(regions.patches), ElementsAre(39, 28, 39, 22, 22, 39, 39, 28));
 
   const MaskPlan plan = Make(MaskKind::kSemanticFocal)->Plan(regions);
@@ -213,16 +181,17 @@ TEST(SemanticFocalMaskTest, NeedsAThirdRegionWhereTwoAreTooSmall) {
   EXPECT_THAT(plan.quotas, ElementsAre(4, 15, 4, 15, 15, 4, 4, 3));
 }
 
+// Section 7, mask counts: every strategy, every image.
 TEST(MaskStrategyTest, EveryStrategyMasksExactlyTheBudgetWhateverTheRegions) {
   random::Rng rng({.seed = 7});
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const int num_regions = 1 + static_cast<int>(rng.Below(round % 2 == 0 ? 12 : 256));
     const RegionMap regions =
         MakeRegionMap(Labels16([&](int, int) { return static_cast<int>(rng.Below(num_regions)); }));
     for (const double gamma : {0.0, 0.25, 0.6, 0.75, 1.0}) {
-      for (const MaskKind kind :
-           {MaskKind::kRandom, MaskKind::kSemantic, MaskKind::kSemanticFocal}) {
-        const PatchMask mask = Make(kind, gamma)->Draw(regions, Noise(round));
+      for (const MaskKind kind : test::kEveryKind) {
+        const auto strategy = Make(kind, gamma);
+        const PatchMask mask = strategy->Draw(regions, Noise(round, strategy->NoiseSize(256)));
         EXPECT_EQ(mask.MaskedIds().size(), static_cast<size_t>(NumMasked(256, gamma)));
         EXPECT_EQ(mask.MaskedIds().size() + mask.VisibleIds().size(), 256U);
       }
@@ -230,41 +199,170 @@ TEST(MaskStrategyTest, EveryStrategyMasksExactlyTheBudgetWhateverTheRegions) {
   }
 }
 
-// Over 10^4 draws every patch of a region is masked equally often.
+// Section 7, mask counts: 45 in the central regions and 19 outside on every synthetic
+// image; every region has room for its 8 or gets all it has room for.
+TEST(MaskStrategyTest, SyntheticLesionsGetTheFocalAndTheSemanticCounts) {
+  for (uint64_t index = 0; index < 40; ++index) {
+    const RegionMap regions = RegionsOf(data::SyntheticImage({.seed = 21, .index = index}));
+    const MaskPlan focal = Make(MaskKind::kSemanticFocal)->Plan(regions);
+    int central = 0;
+    for (const int region : focal.central) central += focal.quotas[static_cast<size_t>(region)];
+    EXPECT_EQ(central, 45) << index;
+    EXPECT_EQ(std::accumulate(focal.quotas.begin(), focal.quotas.end(), 0), 64);
+
+    const std::vector<int> sizes = RegionSizes(regions.patches);
+    const MaskPlan semantic = Make(MaskKind::kSemantic)->Plan(regions);
+    const bool is_roomy = std::all_of(sizes.begin(), sizes.end(), [](int s) { return s >= 11; });
+    if (sizes.size() == 8 && is_roomy) {
+      EXPECT_THAT(semantic.quotas, testing::Each(8)) << index;
+    }
+  }
+}
+
+TEST(SemanticMaskTest, ElevenPatchesAreRoomForEight) {
+  // Seven regions of 11 patches and one with the rest.
+  const RegionMap regions =
+      MakeRegionMap(Labels16([](int row, int col) { return std::min((row * 16 + col) / 11, 7); }));
+  EXPECT_THAT(Make(MaskKind::kSemantic)->Plan(regions).quotas, testing::Each(8));
+}
+
+TEST(SemanticMaskTest, RhoLeavesContextInASmallRegionUntilAllAreFull) {
+  // Region 0 has 8 patches: rho .75 masks 6 of them, rho 1 all 8.
+  const RegionMap regions =
+      MakeRegionMap(Labels16([](int row, int col) { return row == 0 && col < 8 ? 0 : 1; }));
+  EXPECT_THAT(Make(MaskKind::kSemantic)->Plan(regions).quotas, ElementsAre(6, 58));
+  MaskOptions options{.kind = MaskKind::kSemantic};
+  options.rho = 1.0;
+  EXPECT_THAT(Make(options)->Plan(regions).quotas, ElementsAre(8, 56));
+  // 230 of 256 are more than rho leaves: the rest is shared over what is left.
+  EXPECT_THAT(Make(MaskKind::kSemantic, 0.9)->Plan(regions).quotas, ElementsAre(8, 223));
+}
+
+TEST(SemanticFocalMaskTest, WhatCentralRegionsCannotHoldGoesOutsideAndThenBack) {
+  // A central block of 4x4 = 16 patches in one region, everything else in another.
+  const RegionMap regions = MakeRegionMap(Labels16(
+      [](int row, int col) { return row >= 6 && row < 10 && col >= 6 && col < 10 ? 0 : 1; }));
+  MaskOptions options{.kind = MaskKind::kSemanticFocal};
+  options.central = Central::kTopK;
+  options.top_k = 1;
+  MaskPlan plan = Make(options)->Plan(regions);
+  EXPECT_THAT(plan.central, ElementsAre(0));
+  EXPECT_THAT(plan.quotas, ElementsAre(12, 52));  // rho keeps 4 of the 16
+
+  options.gamma = 0.95;  // 244: both caps, 12 and 180, are short by 52; the central 4 go first
+  plan = Make(options)->Plan(regions);
+  EXPECT_THAT(plan.quotas, ElementsAre(16, 228));
+}
+
+TEST(SemanticFocalMaskTest, WithoutAPrefixThatHoldsTheShareAllRegionsAreCentral) {
+  MaskOptions options{.kind = MaskKind::kSemanticFocal};
+  options.gamma = 0.95;
+  options.beta = 1.0;
+  const MaskPlan plan = Make(options)->Plan(MakeRegionMap(Bands()));
+  EXPECT_EQ(plan.central.size(), 8U);
+  EXPECT_EQ(std::accumulate(plan.quotas.begin(), plan.quotas.end(), 0), NumMasked(256, 0.95));
+}
+
+// Method 2.2, row 12.
+TEST(MaskStrategyTest, OneRegionFallsBackToTheRandomMask) {
+  const RegionMap one = MakeRegionMap(Labels16([](int, int) { return 3; }));
+  const PatchMask random = Make(MaskKind::kRandom)->Draw(one, Noise(4));
+  for (const MaskKind kind : {MaskKind::kSemantic, MaskKind::kSemanticFocal}) {
+    EXPECT_TRUE(Make(kind)->Plan(one).unstructured);
+    EXPECT_EQ(Make(kind)->Draw(one, Noise(4)).masked, random.masked);
+  }
+}
+
+TEST(MaskStrategyTest, RegionIdsWithoutPatchesGetNothingAndHaveNoPlace) {
+  const RegionMap regions = MakeRegionMap(Labels16([](int row, int) { return row < 8 ? 1 : 4; }));
+  EXPECT_THAT(CentralityOrder(regions), ElementsAre(1, 4));
+  for (const MaskKind kind : {MaskKind::kSemantic, MaskKind::kSemanticFocal}) {
+    for (const Shares shares : {Shares::kEqual, Shares::kProportional}) {
+      MaskOptions options{.kind = kind};
+      options.allocation = shares;
+      const MaskPlan plan = Make(options)->Plan(regions);
+      EXPECT_EQ(plan.quotas[0] + plan.quotas[2] + plan.quotas[3], 0);
+      EXPECT_EQ(plan.quotas[1] + plan.quotas[4], 64);
+    }
+  }
+}
+
+// Chi-square of how often each patch of a group was masked in 10^4 draws, each of them
+// masking the share `rate` of the group without replacement.
+double ChiSquare(const std::vector<int>& counts, double rate) {
+  constexpr double kDraws = 10'000;
+  double sum = 0;
+  for (const int count : counts) {
+    const double excess = count - kDraws * rate;
+    sum += excess * excess / (kDraws * rate * (1.0 - rate));
+  }
+  return sum * (static_cast<double>(counts.size()) - 1) / static_cast<double>(counts.size());
+}
+
+// Section 7, mask RNG: over 10^4 draws every patch of a region is masked equally often.
 TEST(MaskStrategyTest, ChoosesUniformlyInsideARegion) {
   const RegionMap regions = MakeRegionMap(Bands());
-  const auto strategy = Make(MaskKind::kSemantic);
+  const auto strategy = Make(MaskKind::kSemanticFocal);
+  const MaskPlan plan = strategy->Plan(regions);
+  std::vector<std::vector<int>> counts(8, std::vector<int>(32, 0));
+  for (int draw = 0; draw < 10'000; ++draw) {
+    for (const int64_t id : strategy->Draw(regions, Noise(draw)).MaskedIds()) {
+      ++counts[static_cast<size_t>(id / 32)][static_cast<size_t>(id % 32)];
+    }
+  }
+  for (size_t region = 0; region < 8; ++region) {
+    // 31 degrees of freedom: above 72.7 with probability 3e-5, over all eight 2.4e-4.
+    EXPECT_LT(ChiSquare(counts[region], plan.quotas[region] / 32.0), 72.7) << region;
+  }
+}
+
+TEST(MaskStrategyTest, TheRandomMaskIsUniformOverTheImage) {
+  const RegionMap regions = MakeRegionMap(Bands());
+  const auto strategy = Make(MaskKind::kRandom);
   std::vector<int> counts(256, 0);
-  constexpr int kDraws = 10'000;
-  for (int draw = 0; draw < kDraws; ++draw) {
+  for (int draw = 0; draw < 10'000; ++draw) {
     for (const int64_t id : strategy->Draw(regions, Noise(draw)).MaskedIds()) {
       ++counts[static_cast<size_t>(id)];
     }
   }
-  double chi_square = 0;
-  for (const int count : counts) chi_square += (count - 2500.0) * (count - 2500.0) / 2500.0;
-  // 248 degrees of freedom, each of variance below the multinomial's: 320 is a
-  // thousandth's tail even without that.
-  EXPECT_LT(chi_square, 320.0);
+  EXPECT_LT(ChiSquare(counts, 0.25), 340.0);  // 255 degrees of freedom: 3e-4
 }
 
-// The point of the focal mask: on lesions near the middle it hides more of the lesion.
-TEST(MaskStrategyTest, FocalHidesMoreOfACentralLesionThanTheOthers) {
-  const data::Image image = data::test::TwoToneDisc(256, 50);
-  const RegionMap regions = MakeRegionMap(LabelsOf(image));
-  const auto lesion_share = [&](MaskKind kind) {
-    int hits = 0;
-    for (int draw = 0; draw < 300; ++draw) {
-      for (const int64_t id : Make(kind)->Draw(regions, Noise(draw)).MaskedIds()) {
-        const double dy = static_cast<double>(id / 16) - 7.5;
-        const double dx = static_cast<double>(id % 16) - 7.5;
-        hits += dy * dy + dx * dx < 9.0 ? 1 : 0;
+// Section 7, structure effect: the share of masked patches inside the lesion over 1,000
+// draws, on synthetic lesions off the center.
+TEST(MaskStrategyTest, FocalHidesMoreOfTheLesionThanSemanticAndRandom) {
+  double random = 0, semantic = 0, focal = 0;
+  constexpr int kImages = 50;
+  constexpr int kDraws = 20;
+  for (uint64_t index = 0; index < kImages; ++index) {
+    const data::SyntheticKey key{.seed = 5, .index = index};
+    const RegionMap regions = RegionsOf(data::SyntheticImage(key));
+    const data::LesionMask truth = data::SyntheticMask(key);
+    std::vector<uint16_t> pixels(truth.pixels.begin(), truth.pixels.end());
+    const std::vector<int> lesion = MajorityLabels(pixels, 256, 256, 16)->labels;
+    const auto size = std::count(lesion.begin(), lesion.end(), 255);
+    const auto share = [&](MaskKind kind, int draw) {
+      int hidden = 0;
+      for (const int64_t id :
+           Make(kind)
+               ->Draw(regions, Noise(index * kDraws + static_cast<uint64_t>(draw)))
+               .MaskedIds()) {
+        hidden += lesion[static_cast<size_t>(id)] == 255 ? 1 : 0;
       }
+      return static_cast<double>(hidden) / static_cast<double>(size) / (kImages * kDraws);
+    };
+    for (int draw = 0; draw < kDraws; ++draw) {
+      random += share(MaskKind::kRandom, draw);
+      semantic += share(MaskKind::kSemantic, draw);
+      focal += share(MaskKind::kSemanticFocal, draw);
     }
-    return hits;
-  };
-  EXPECT_GT(lesion_share(MaskKind::kSemanticFocal), lesion_share(MaskKind::kSemantic));
-  EXPECT_GT(lesion_share(MaskKind::kSemanticFocal), lesion_share(MaskKind::kRandom));
+  }
+  RecordProperty("random_permille", static_cast<int>(std::lround(1000 * random)));
+  RecordProperty("semantic_permille", static_cast<int>(std::lround(1000 * semantic)));
+  RecordProperty("focal_permille", static_cast<int>(std::lround(1000 * focal)));
+  EXPECT_NEAR(random, 0.25, 0.01);
+  EXPECT_GT(focal, 1.5 * random);
+  EXPECT_GT(focal, 1.2 * semantic);
 }
 
 }  // namespace
