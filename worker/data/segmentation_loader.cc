@@ -1,9 +1,11 @@
 #include <cstddef>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "proto/common/status_macros.h"
 #include "worker/data/clean_image.h"
+#include "worker/data/cutmix.h"
 #include "worker/data/input_checks.h"
 #include "worker/data/loader.h"
 #include "worker/data/pixel_tensor.h"
@@ -46,7 +48,7 @@ class SegmentationLoaderImpl final : public SegmentationLoader {
                          const SegmentationLoaderOptions& options, int64_t first_step)
       : sampler_(sampler),
         options_(options),
-        norm_(MakeNormTable(options.input.imagenet_norm)),
+        norm_(MakeNormTable(options.input.scale)),
         images_([&dataset, side = options.input.image_size](
                     int64_t index) { return LoadPair(dataset, index, side); },
                 options.memory_cache_bytes),
@@ -65,20 +67,44 @@ class SegmentationLoaderImpl final : public SegmentationLoader {
  private:
   absl::Status Fill(int64_t step, int64_t item, SegmentationBatch& batch) {
     const int64_t index = batch.indices[static_cast<size_t>(item)];
-    G2LL_ASSIGN_OR_RETURN(const std::shared_ptr<const CleanImage> clean, images_.Get(index));
     if (!options_.augmentation) {
+      G2LL_ASSIGN_OR_RETURN(const std::shared_ptr<const CleanImage> clean, images_.Get(index));
       WriteRow(item, clean->image, clean->mask, norm_, batch);
       return absl::OkStatus();
     }
-    random::Rng rng({.seed = static_cast<uint64_t>(options_.seed),
-                     .epoch = static_cast<uint64_t>(sampler_.epoch(step)),
-                     .sample = static_cast<uint64_t>(index),
-                     .purpose = random::Purpose::kView});
-    Image image = clean->image;
-    LesionMask mask = clean->mask;
-    AugmentForSegmentation(*options_.augmentation, rng, image, mask);
-    WriteRow(item, image, mask, norm_, batch);
+    const random::Key key = KeyOf(step, index);
+    G2LL_ASSIGN_OR_RETURN(Pair pair, Augmented(key));
+    const std::optional<CutMix> mix =
+        options_.cutmix > 0 ? DrawCutMix(key, options_.cutmix, sampler_.GlobalIndices(step),
+                                         pair.image.height, pair.image.width)
+                            : std::nullopt;
+    if (mix) {
+      G2LL_ASSIGN_OR_RETURN(const Pair partner, Augmented(KeyOf(step, mix->partner)));
+      Paste(mix->box, partner.image, pair.image);
+      Paste(mix->box, partner.mask, pair.mask);
+    }
+    WriteRow(item, pair.image, pair.mask, norm_, batch);
     return absl::OkStatus();
+  }
+
+  random::Key KeyOf(int64_t step, int64_t index) const {
+    return {.seed = static_cast<uint64_t>(options_.seed),
+            .epoch = static_cast<uint64_t>(sampler_.epoch(step)),
+            .sample = static_cast<uint64_t>(index)};
+  }
+
+  struct Pair {
+    Image image;
+    LesionMask mask;
+  };
+
+  // The image that the key names, changed at random.
+  absl::StatusOr<Pair> Augmented(const random::Key& key) {
+    G2LL_ASSIGN_OR_RETURN(const std::shared_ptr<const CleanImage> clean,
+                          images_.Get(static_cast<int64_t>(key.sample)));
+    Pair pair{clean->image, clean->mask};
+    AugmentForSegmentation(*options_.augmentation, key, pair.image, pair.mask);
+    return pair;
   }
 
   const ShardSampler& sampler_;
@@ -102,7 +128,7 @@ absl::StatusOr<SegmentationBatch> LoadSegmentationBatch(const Dataset& dataset,
                                                         const std::vector<int64_t>& indices,
                                                         const InputOptions& input) {
   G2LL_RETURN_IF_ERROR(internal::CheckInput(input, 1, 1));
-  const NormTable norm = MakeNormTable(input.imagenet_norm);
+  const NormTable norm = MakeNormTable(input.scale);
   SegmentationBatch batch = EmptyBatch(indices, input.image_size);
   for (size_t row = 0; row < indices.size(); ++row) {
     G2LL_ASSIGN_OR_RETURN(const CleanImage clean,
