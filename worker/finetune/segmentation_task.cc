@@ -189,15 +189,10 @@ bool SegmentationTask::IsValidationDue(int64_t num_steps) const {
 absl::StatusOr<train::Scores> SegmentationTask::Validate() {
   if (validation_ == nullptr) return train::Scores{};
   G2LL_RETURN_IF_ERROR(LoadValidation());
-  torch::NoGradGuard no_grad;
-  model::SegmentationNetwork network = result();
-  network->eval();
   torch::Tensor sums = torch::zeros({3}, torch::kFloat64);  // Dice, IoU, images
   for (const data::SegmentationBatch& batch : validation_batches_) {
-    const torch::Tensor images = batch.images.to(options_.device, options_.dtype);
-    const torch::Tensor is_lesion = network->forward(images) > 0;  // probability > 0.5
     for (const metric::OverlapCounts& counts :
-         metric::CountOverlap(is_lesion.cpu(), batch.masks > 0.5)) {
+         metric::CountOverlap(Predict(batch.images), batch.masks > 0.5)) {
       sums[0] += metric::Dice(counts);
       sums[1] += metric::IoU(counts);
       sums[2] += 1;
@@ -206,6 +201,14 @@ absl::StatusOr<train::Scores> SegmentationTask::Validate() {
   collective_.AllReduceSum(sums);
   const torch::Tensor means = sums / sums[2];
   return train::Scores{{"val/dice", means[0].item<double>()}, {"val/iou", means[1].item<double>()}};
+}
+
+torch::Tensor SegmentationTask::Predict(const torch::Tensor& images) {
+  torch::NoGradGuard no_grad;
+  model::SegmentationNetwork network = result();
+  network->eval();
+  // Probability > 0.5.
+  return (network->forward(images.to(options_.device, options_.dtype)) > 0).cpu();
 }
 
 absl::Status SegmentationTask::LoadValidation() {

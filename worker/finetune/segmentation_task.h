@@ -101,6 +101,8 @@ class SegmentationTask final : public train::TrainTask {
   // `val/dice`, `val/iou`: means over the images of the validation split of each
   // image's own score at network size. The images are shared out over the ranks.
   absl::StatusOr<train::Scores> Validate() override;
+  // Where the task's result sees a lesion: images [B,3,S,S] -> [B,1,S,S] bool on the CPU.
+  torch::Tensor Predict(const torch::Tensor& images);
   std::string SelectionScore() const override;
   absl::Status SaveState(checkpoint::CheckpointWriter& writer) const override;
   absl::Status LoadState(const std::string& directory) override;

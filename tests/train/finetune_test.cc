@@ -1,0 +1,307 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <limits>
+#include <map>
+
+#include "tests/train/fakes.h"
+#include "worker/checkpoint/tensor_file.h"
+#include "worker/data/dataset.h"
+#include "worker/dist/collective.h"
+#include "worker/finetune/segmentation_task.h"
+#include "worker/finetune/weight_average.h"
+#include "worker/metric/overlap.h"
+#include "worker/model/initialization.h"
+
+namespace g2ll {
+namespace {
+
+using finetune::SegmentationTask;
+using finetune::SegmentationTaskOptions;
+using test::FakeBatches;
+using test::LoopRun;
+using test::Recorder;
+using test::TempDirectory;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::unique_ptr<SegmentationTask> MakeTask(const SegmentationTaskOptions& options,
+                                           dist::Collective& collective, int64_t first_step = 0,
+                                           const data::Dataset* validation = nullptr) {
+  FakeBatches batches;
+  batches.first_step = first_step;
+  return std::make_unique<SegmentationTask>(options, test::FakeSegmentationLoader(batches),
+                                            validation, collective);
+}
+
+std::map<std::string, torch::Tensor> Values(train::TrainTask& task) {
+  std::map<std::string, torch::Tensor> values;
+  for (const train::NamedParameter& parameter : task.Parameters()) {
+    values[parameter.name] = parameter.tensor.detach().clone();
+  }
+  return values;
+}
+
+// Dice of the network in a checkpoint on the eight images that it learnt.
+double DiceOf(const std::string& directory, const model::SegmentationOptions& options) {
+  model::SegmentationNetwork network(options);
+  checkpoint::TensorMap tensors = *checkpoint::LoadTensors(directory + "/encoder.safetensors");
+  tensors.merge(*checkpoint::LoadTensors(directory + "/segmentation.safetensors"));
+  torch::NoGradGuard no_grad;
+  for (auto state : {network->encoder_state(), network->segmentation_state()}) {
+    for (auto& [name, tensor] : state) tensor.copy_(tensors.at(name));
+  }
+  network->eval();
+  const torch::Tensor logits = network->forward(test::DiscImages(8, options.vit.image_size));
+  double sum = 0;
+  for (const metric::OverlapCounts& counts :
+       metric::CountOverlap(logits > 0, test::DiscMasks(8, options.vit.image_size) > 0.5)) {
+    sum += metric::Dice(counts);
+  }
+  return sum / 8;
+}
+
+struct Learner {
+  const char* name;
+  model::DecoderKind decoder;
+  model::NormLayer norm;
+  finetune::LossKind loss;
+  double average_momentum;
+};
+
+class OverfitTest : public ::testing::TestWithParam<Learner> {};
+
+TEST_P(OverfitTest, ReachesADiceOf95PercentOnItsOwnEightImages) {
+  dist::LocalCollective alone;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(300);
+  options.network.decoder = GetParam().decoder;
+  options.network.norm = GetParam().norm;
+  options.loss = GetParam().loss;
+  options.average_momentum = GetParam().average_momentum;
+  const auto task = MakeTask(options, alone);
+  Recorder recorder;
+  TempDirectory storage;
+  LoopRun run{.last_step = 300, .storage = storage.path(), .clip = 0};
+
+  ASSERT_TRUE(test::RunLoop(*task, alone, recorder, run).ok());
+
+  EXPECT_GT(DiceOf(storage.path() + "/checkpoints/job/e1/s300", options.network), 0.95);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, OverfitTest,
+    ::testing::Values(Learner{"Cup", model::DecoderKind::kCup, model::NormLayer::kBatch,
+                              finetune::LossKind::kBceDice, 0},
+                      Learner{"CupWithAverage", model::DecoderKind::kCup, model::NormLayer::kBatch,
+                              finetune::LossKind::kBceDice, 0.95},
+                      Learner{"CupMultiWithStructureLoss", model::DecoderKind::kCupMulti,
+                              model::NormLayer::kGroup, finetune::LossKind::kStructure, 0},
+                      Learner{"Unet", model::DecoderKind::kUnet, model::NormLayer::kBatch,
+                              finetune::LossKind::kBceDice, 0}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+TEST(SegmentationTaskTest, ALinearProbeLearnsOnAFrozenEncoder) {
+  dist::LocalCollective alone;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(60);
+  options.network.decoder = model::DecoderKind::kLinear;
+  options.network.vit.drop_path = 0.5;
+  options.is_encoder_frozen = true;
+  options.average_momentum = 0.9;
+  const auto task = MakeTask(options, alone);
+  Recorder recorder;
+  TempDirectory storage;
+  LoopRun start{.last_step = 1, .storage = storage.path(), .parent = "start", .clip = 0};
+  LoopRun run{.first_step = 1, .last_step = 60, .storage = storage.path(), .clip = 0};
+  ASSERT_TRUE(test::RunLoop(*task, alone, recorder, start).ok());
+  ASSERT_TRUE(test::RunLoop(*task, alone, recorder, run).ok());
+
+  EXPECT_EQ(task->Parameters().size(), 2U) << "the probe's weight and bias only";
+  const std::vector<double> loss = recorder.Values("loss");
+  EXPECT_LT(loss.back(), 0.8 * loss.front());
+  // Nothing of the encoder moved, bit by bit, though an average was kept too.
+  const auto before = *checkpoint::LoadTensors(storage.path() + "/start/s1/encoder.safetensors");
+  const auto after =
+      *checkpoint::LoadTensors(storage.path() + "/checkpoints/job/e1/s60/encoder.safetensors");
+  for (const auto& [name, tensor] : before) {
+    EXPECT_TRUE(torch::equal(tensor, after.at(name))) << name;
+  }
+}
+
+TEST(SegmentationTaskTest, AResumedRunWithAnAverageIsBitwiseTheUninterruptedOne) {
+  dist::LocalCollective alone;
+  Recorder recorder;
+  TempDirectory storage;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(6);
+  options.average_momentum = 0.9;
+  options.network.vit.drop_path = 0.3;
+  options.layer_decay = 0.75;
+  const auto run = [&](LoopRun part) {
+    part.storage = storage.path();
+    const auto task = MakeTask(options, alone, part.first_step);
+    ASSERT_TRUE(test::RunLoop(*task, alone, recorder, part).ok());
+  };
+  run({.last_step = 6, .parent = "whole"});
+  run({.last_step = 3, .parent = "first"});
+  run({.first_step = 3,
+       .last_step = 6,
+       .resume = storage.path() + "/first/s3",
+       .parent = "second"});
+
+  for (const std::string file : {"encoder", "segmentation", "raw", "optimizer"}) {
+    const std::string name = "/s6/" + file + ".safetensors";
+    const auto expected = *checkpoint::LoadTensors(storage.path() + "/whole" + name);
+    const auto actual = *checkpoint::LoadTensors(storage.path() + "/second" + name);
+    ASSERT_EQ(expected.size(), actual.size());
+    for (const auto& [tensor, value] : expected) {
+      EXPECT_TRUE(torch::equal(value, actual.at(tensor))) << file << " " << tensor;
+    }
+  }
+}
+
+TEST(SegmentationTaskTest, TheAverageIsKeptAndTheRawWeightsStandBesideIt) {
+  dist::LocalCollective alone;
+  Recorder recorder;
+  TempDirectory storage;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(4);
+  options.average_momentum = 0.999;
+  const auto task = MakeTask(options, alone);
+  LoopRun run{.last_step = 4, .storage = storage.path(), .parent = "p"};
+  ASSERT_TRUE(test::RunLoop(*task, alone, recorder, run).ok());
+
+  const auto raw = *checkpoint::LoadTensors(storage.path() + "/p/s4/raw.safetensors");
+  const auto kept = *checkpoint::LoadTensors(storage.path() + "/p/s4/segmentation.safetensors");
+  for (const auto& [name, value] : Values(*task)) EXPECT_TRUE(torch::equal(raw.at(name), value));
+  EXPECT_FALSE(torch::equal(kept.at("seg.head.weight"), raw.at("seg.head.weight")));
+  // Statistics of batch normalisation are copied, not averaged.
+  const char* statistics = "seg.conv_more.bn.running_var";
+  EXPECT_TRUE(torch::equal(kept.at(statistics), raw.at(statistics)));
+}
+
+TEST(WeightAverageTest, FollowsTheWeightsWithItsMomentum) {
+  EXPECT_DOUBLE_EQ(finetune::AverageMomentum(0.999, 0), 0.1);
+  EXPECT_DOUBLE_EQ(finetune::AverageMomentum(0.999, 90), 0.91);
+  EXPECT_DOUBLE_EQ(finetune::AverageMomentum(0.999, 100000), 0.999);
+  EXPECT_DOUBLE_EQ(finetune::AverageMomentum(0.05, 0), 0.05);
+
+  model::SegmentationNetwork source(test::TinySegmentationOptions(1).network);
+  model::InitializeSegmentation(source, model::MakeGenerator(1));
+  finetune::WeightAverage average(source, 0.999);
+  torch::NoGradGuard no_grad;
+  const torch::Tensor before = source->decoder()->named_parameters()["head.weight"].clone();
+  source->decoder()->named_parameters()["head.weight"].add_(1);
+  average.Update(/*step=*/10);  // momentum 11 / 20
+  const torch::Tensor now = average.network()->decoder()->named_parameters()["head.weight"];
+  EXPECT_TRUE(torch::allclose(now, before + 9.0 / 20));
+  for (const torch::Tensor& parameter : average.network()->parameters()) {
+    EXPECT_FALSE(parameter.requires_grad());
+  }
+}
+
+TEST(SegmentationTaskTest, LayersNearTheInputLearnSlower) {
+  dist::LocalCollective alone;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(1);
+  options.layer_decay = 0.5;
+  const auto task = MakeTask(options, alone);
+  std::map<std::string, double> scales;
+  for (const auto& parameter : task->Parameters()) scales[parameter.name] = parameter.lr_scale;
+  EXPECT_EQ(scales.at("patch_embed.proj.weight"), 0.125);  // 0.5^(2 + 1 - 0)
+  EXPECT_EQ(scales.at("blocks.0.attn.qkv.weight"), 0.25);
+  EXPECT_EQ(scales.at("blocks.1.attn.qkv.weight"), 0.5);
+  EXPECT_EQ(scales.at("norm.weight"), 1);
+  EXPECT_EQ(scales.at("seg.head.weight"), 1);
+}
+
+// Adam's first update is the rate in size, whatever the gradient.
+TEST(SegmentationTaskTest, AnUpdateIsTheRateTimesTheLayersFactor) {
+  dist::LocalCollective alone;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(1);
+  options.layer_decay = 0.5;
+  const auto task = MakeTask(options, alone);
+  const auto before = Values(*task);
+  Recorder recorder;
+  TempDirectory storage;
+  LoopRun run{.last_step = 1, .storage = storage.path(), .clip = 0};
+  ASSERT_TRUE(test::RunLoop(*task, alone, recorder, run).ok());
+  const auto after = Values(*task);
+  const auto largest = [&](const std::string& name) {
+    return (after.at(name) - before.at(name)).abs().max().item<double>();
+  };
+  EXPECT_NEAR(largest("seg.head.weight"), 3e-3, 3e-5);
+  EXPECT_NEAR(largest("blocks.1.mlp.fc1.weight"), 3e-3 / 2, 3e-5);
+  EXPECT_NEAR(largest("blocks.0.mlp.fc1.weight"), 3e-3 / 4, 3e-5);
+  EXPECT_NEAR(largest("patch_embed.proj.weight"), 3e-3 / 8, 3e-5);
+}
+
+TEST(SegmentationTaskTest, SelectsByTheScoreThatIsAskedFor) {
+  dist::LocalCollective alone;
+  data::DatasetOptions images;
+  images.source = "synthetic:dermoscopy?count=20&seed=1";
+  images.needs_masks = true;
+  images.max_images = 2;
+  const auto validation = *data::Dataset::Open(images);
+  SegmentationTaskOptions options = test::TinySegmentationOptions(1);
+  options.input = {.image_size = 16, .patch = 4};
+  const auto score_of = [&](finetune::Selection selection, const data::Dataset* split) {
+    options.selection = selection;
+    return MakeTask(options, alone, 0, split)->SelectionScore();
+  };
+  EXPECT_EQ(score_of(finetune::Selection::kLast, validation.get()), "");
+  EXPECT_EQ(score_of(finetune::Selection::kBestDice, validation.get()), "val/dice");
+  EXPECT_EQ(score_of(finetune::Selection::kBestIoU, validation.get()), "val/iou");
+  EXPECT_EQ(score_of(finetune::Selection::kBestIoU, nullptr), "");
+  // The scores have those names.
+  const auto scores = MakeTask(options, alone, 0, validation.get())->Validate();
+  ASSERT_TRUE(scores.ok());
+  EXPECT_EQ((*scores)[0].first, "val/dice");
+  EXPECT_EQ((*scores)[1].first, "val/iou");
+}
+
+TEST(SegmentationTaskTest, StructureLossShowsItsOwnTerms) {
+  dist::LocalCollective alone;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(1);
+  options.loss = finetune::LossKind::kStructure;
+  const auto task = MakeTask(options, alone);
+  Recorder recorder;
+  TempDirectory storage;
+  LoopRun run{.last_step = 1, .storage = storage.path()};
+  ASSERT_TRUE(test::RunLoop(*task, alone, recorder, run).ok());
+  EXPECT_NEAR(recorder.Values("loss").front(),
+              recorder.Values("loss/bce").front() + recorder.Values("loss/iou").front(), 1e-5);
+  EXPECT_TRUE(recorder.Values("loss/dice").empty());
+}
+
+TEST(SegmentationTaskTest, AccumulatesOnlyWhereNothingIsTakenOverTheBatch) {
+  dist::LocalCollective alone;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(1);
+  EXPECT_THAT(std::string(MakeTask(options, alone)->CheckAccumulation().message()),
+              HasSubstr("group_norm"));
+  options.network.norm = model::NormLayer::kGroup;
+  EXPECT_TRUE(MakeTask(options, alone)->CheckAccumulation().ok());
+  options.dice_over = loss::DiceReduction::kBatch;
+  EXPECT_THAT(std::string(MakeTask(options, alone)->CheckAccumulation().message()),
+              HasSubstr("seg.diceOver"));
+}
+
+TEST(SegmentationTaskTest, NamesImagesThatAreNotFinite) {
+  class Poisoned final : public data::SegmentationLoader {
+   public:
+    absl::StatusOr<data::SegmentationBatch> Next() override {
+      auto batch = inner_->Next();
+      batch->images[5][0][1][2] = std::numeric_limits<float>::quiet_NaN();
+      return batch;
+    }
+
+   private:
+    std::unique_ptr<data::SegmentationLoader> inner_ = test::FakeSegmentationLoader({});
+  };
+  dist::LocalCollective alone;
+  SegmentationTaskOptions options = test::TinySegmentationOptions(1);
+  options.image_id = [](int64_t index) { return "ISIC_" + std::to_string(index); };
+  SegmentationTask task(options, std::make_unique<Poisoned>(), nullptr, alone);
+  ASSERT_TRUE(task.LoadBatch({}).ok());
+  EXPECT_EQ(task.NonFiniteInput(), "image ISIC_5");
+}
+
+}  // namespace
+}  // namespace g2ll
