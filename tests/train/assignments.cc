@@ -5,9 +5,15 @@
 namespace g2ll::test {
 namespace {
 
+// Before the defaults, which differ between methods.
+void SetMethod(v1::PretrainSpec& spec, v1::PretrainSpec::Method method) { spec.set_method(method); }
+template <typename Spec>
+void SetMethod(Spec&, v1::PretrainSpec::Method) {}
+
 template <typename Spec>
 trainer::v1::Assignment Smoke(const std::string& storage_root, const std::string& name, int batch,
-                              Spec* (v1::JobSpec::*kind)()) {
+                              Spec* (v1::JobSpec::*kind)(),
+                              v1::PretrainSpec::Method method = v1::PretrainSpec::G2LL) {
   trainer::v1::Assignment assignment;
   assignment.set_job("projects/default/jobs/" + name);
   assignment.set_job_uid(name);
@@ -23,6 +29,7 @@ trainer::v1::Assignment Smoke(const std::string& storage_root, const std::string
   assignment.mutable_collective_timeout()->set_seconds(60);
   Spec* spec = (assignment.mutable_spec()->*kind)();
   spec->set_recipe(v1::SMOKE);
+  SetMethod(*spec, method);
   spec->mutable_data()->set_source("synthetic:dermoscopy?count=48&seed=1");
   spec->mutable_train()->set_global_batch(batch);
   spec::ApplyDefaults(assignment.mutable_spec());
@@ -31,8 +38,9 @@ trainer::v1::Assignment Smoke(const std::string& storage_root, const std::string
 
 }  // namespace
 
-trainer::v1::Assignment SmokePretrain(const std::string& storage_root, int batch) {
-  return Smoke(storage_root, "pre", batch, &v1::JobSpec::mutable_pretrain);
+trainer::v1::Assignment SmokePretrain(const std::string& storage_root, int batch,
+                                      v1::PretrainSpec::Method method) {
+  return Smoke(storage_root, "pre", batch, &v1::JobSpec::mutable_pretrain, method);
 }
 
 trainer::v1::Assignment SmokeFinetune(const std::string& storage_root, int batch) {

@@ -9,7 +9,8 @@ namespace g2ll::test {
 
 // A job of `recipe: smoke` on 48 generated images with all its defaults, on one
 // CPU rank of one thread, in global batches of so many images.
-trainer::v1::Assignment SmokePretrain(const std::string& storage_root, int batch = 8);
+trainer::v1::Assignment SmokePretrain(const std::string& storage_root, int batch = 8,
+                                      v1::PretrainSpec::Method method = v1::PretrainSpec::G2LL);
 trainer::v1::Assignment SmokeFinetune(const std::string& storage_root, int batch = 8);
 trainer::v1::Assignment SmokeEvaluate(const std::string& storage_root, int batch = 8);
 

@@ -16,12 +16,8 @@ namespace {
 // about a second even on a network file system.
 constexpr int64_t kSampleSize = 64;
 
-absl::StatusOr<std::unique_ptr<data::Dataset>> OpenAndSample(const SourceOptions& options) {
-  data::DatasetOptions request;
-  request.source = options.source;
-  request.split = options.split;
-  request.needs_masks = options.needs_masks;
-  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<data::Dataset> set, data::Dataset::Open(request));
+absl::StatusOr<std::unique_ptr<data::Dataset>> OpenAndSample(const data::DatasetOptions& options) {
+  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<data::Dataset> set, data::Dataset::Open(options));
   const int64_t count = std::min(set->size(), kSampleSize);
   for (int64_t i = 0; i < count; ++i) {
     G2LL_RETURN_IF_ERROR(set->CheckFiles(i * set->size() / count));
@@ -31,7 +27,7 @@ absl::StatusOr<std::unique_ptr<data::Dataset>> OpenAndSample(const SourceOptions
 
 }  // namespace
 
-bool CheckSource(const SourceOptions& options, std::ostream& out) {
+bool CheckSource(const data::DatasetOptions& options, std::ostream& out) {
   const auto set = OpenAndSample(options);
   // ordered_json keeps the documented order; file names need not be UTF-8.
   nlohmann::ordered_json answer;

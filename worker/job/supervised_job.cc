@@ -1,0 +1,166 @@
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/common/log.h"
+#include "proto/common/status_macros.h"
+#include "worker/data/classification_loader.h"
+#include "worker/job/export_config.h"
+#include "worker/job/input_scale.h"
+#include "worker/job/job_report.h"
+#include "worker/job/rank_context.h"
+#include "worker/pretrain/classification_task.h"
+#include "worker/train/failure.h"
+
+namespace g2ll::job {
+namespace {
+
+using train::FailureKind;
+using train::WithFailure;
+
+absl::StatusOr<data::DatasetOptions> DiagnosesOf(const v1::DataSpec& spec) {
+  G2LL_ASSIGN_OR_RETURN(data::DatasetOptions options, DatasetOf(spec));
+  options.needs_classes = true;
+  options.class_file = spec.class_file();
+  return options;
+}
+
+// The source's validation images with a diagnosis; null if there are none. Nothing is
+// excluded from them: they are looked at and not learned from.
+std::unique_ptr<data::Dataset> OpenValidation(data::DatasetOptions options,
+                                              const data::ClassLabels& training) {
+  options.split = data::Split::kValidation;
+  options.exclude_ids.clear();
+  options.fraction = 1;
+  options.max_images = 0;
+  absl::StatusOr<std::unique_ptr<data::Dataset>> dataset = data::Dataset::Open(options);
+  if (!dataset.ok()) {
+    log::Warning("no validation scores", {{"reason", std::string(dataset.status().message())}});
+    return nullptr;
+  }
+  // Both come from one table, so this holds by construction.
+  return (*dataset)->classes().names == training.names ? *std::move(dataset) : nullptr;
+}
+
+// Weights of the classes from the training images' counts, which are logged.
+std::vector<double> WeightsOf(const v1::SupervisedSpec& spec, const data::ClassLabels& labels) {
+  const std::vector<int64_t> counts = labels.Counts();
+  double exponent = 0.5;
+  if (spec.class_weights() == v1::SupervisedSpec::INVERSE) exponent = 1;
+  if (spec.class_weights() == v1::SupervisedSpec::EQUAL) exponent = 0;
+  const std::vector<double> weights = loss::ClassWeights(counts, exponent);
+  std::string shown;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    absl::StrAppend(&shown, i == 0 ? "" : ", ", labels.names[i], " ", counts[i], " x ", weights[i]);
+  }
+  log::Info("classes", {{"images_and_weights", shown}});
+  return weights;
+}
+
+// The encoder's description with the names of the classes that its head tells apart.
+std::string WithClasses(const std::string& export_config, const std::vector<std::string>& names) {
+  nlohmann::ordered_json config = nlohmann::ordered_json::parse(export_config);
+  config["classes"] = names;
+  return config.dump(2);
+}
+
+pretrain::ClassificationTaskOptions TaskOptions(const RankContext& context,
+                                                const TrainingData& data) {
+  const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
+  const data::ClassLabels& labels = data.dataset->classes();
+  pretrain::ClassificationTaskOptions options;
+  options.network.vit = EncoderOf(spec.model(), spec.model().positions() == v1::ModelSpec::LEARNED);
+  options.network.vit.drop_path = spec.model().drop_path();
+  options.network.num_classes = static_cast<int64_t>(labels.names.size());
+  options.loss.class_weights = WeightsOf(spec.supervised(), labels);
+  options.loss.label_smoothing = spec.supervised().label_smoothing();
+  options.lr = LearningRateOf(spec.optim(), data.length);
+  options.weight_decay = WeightDecayOf(spec.optim(), data.length);
+  options.steps_per_epoch = data.length.steps_per_epoch;
+  options.validate_every = spec.train().validate_every();
+  options.seed = spec.seed();
+  options.device = context.device;
+  return options;
+}
+
+// A few training images after their random changes, with their diagnoses.
+absl::StatusOr<std::vector<report::TrainingPicture>> LoadPictures(
+    const TrainingData& training, data::ClassificationLoaderOptions loading) {
+  const PictureSampler chosen = SamplerForPictures(training, loading.seed);
+  loading.threads = 1;
+  loading.prefetch = 1;
+  G2LL_ASSIGN_OR_RETURN(const auto loader,
+                        data::ClassificationLoader::Create(*training.dataset, chosen.sampler,
+                                                           loading, chosen.first_step));
+  G2LL_ASSIGN_OR_RETURN(const data::ClassificationBatch batch, loader->Next());
+  const data::ClassLabels& labels = training.dataset->classes();
+  std::vector<report::TrainingPicture> pictures;
+  for (size_t i = 0; i < batch.indices.size(); ++i) {
+    const int64_t index = batch.indices[i];
+    const int64_t label = labels.of_image[static_cast<size_t>(index)];
+    report::StudentView view{
+        ImageOf(batch.images[static_cast<int64_t>(i)], loading.input.scale), {}, {}};
+    pictures.push_back(
+        {training.dataset->id(index), labels.names[static_cast<size_t>(label)], {std::move(view)}});
+  }
+  return pictures;
+}
+
+}  // namespace
+
+absl::Status RunSupervised(const RankContext& context) {
+  const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
+  const auto dataset_options = DiagnosesOf(spec.data());
+  if (!dataset_options.ok()) return WithFailure(dataset_options.status(), FailureKind::kConfig);
+  const auto data = OpenTrainingData(context, *dataset_options, spec.train(), spec.seed());
+  if (!data.ok()) return WithFailure(data.status(), FailureKind::kData);
+  const std::unique_ptr<data::Dataset> validation =
+      OpenValidation(*dataset_options, data->dataset->classes());
+
+  const int threads = std::max(1, context.assignment.threads());
+  const auto scale = InputScaleOf({.norm = spec.data().norm(),
+                                   .image_size = spec.model().image_size(),
+                                   .threads = threads,
+                                   .source_config = {}},
+                                  *data->dataset);
+  if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
+  pretrain::ClassificationTaskOptions options = TaskOptions(context, *data);
+  options.input = InputOf(spec.model(), *scale);
+
+  data::ClassificationLoaderOptions loading;
+  loading.input = options.input;
+  loading.augmentation = ViewsOf(spec.aug());
+  loading.seed = spec.seed();
+  loading.threads = threads;
+
+  TrainingRun run{
+      .kind = "PretrainJob",
+      .export_config_json = WithClasses(ExportConfigJson(options.network.vit, options.input),
+                                        data->dataset->classes().names),
+      .train = spec.train(),
+      .optim = spec.optim(),
+      .policy = spec.policy(),
+      .seed = spec.seed(),
+      .length = data->length,
+      .ancestors = {}};
+  run.training_ids = IdsOf(*data->dataset);
+  run.ancestors.pretrain_ids = run.training_ids;
+  run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
+    G2LL_ASSIGN_OR_RETURN(report.pictures, LoadPictures(*data, loading));
+    return absl::OkStatus();
+  };
+  return Train(
+      context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
+        auto loader =
+            data::ClassificationLoader::Create(*data->dataset, *data->sampler, loading, first_step);
+        if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
+        return std::make_unique<pretrain::ClassificationTask>(options, *std::move(loader),
+                                                              validation.get(), context.collective);
+      });
+}
+
+}  // namespace g2ll::job
