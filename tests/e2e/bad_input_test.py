@@ -1,5 +1,6 @@
 """Bad input: one clear line each, the right exit code, quickly, and nothing half stored."""
 
+import json
 import os
 import resource
 import shutil
@@ -131,6 +132,45 @@ class BadInputTest(unittest.TestCase):
         with open(image, "wb") as file:
             file.write(b"this is no picture")
         self.refuse(JOB.format(kind="FinetuneJob", source=folder), 2, os.path.basename(image))
+
+    def data_job(self, kind, source, **keys):
+        """A job on that folder with more keys of its data; JSON is YAML too."""
+        spec = {"recipe": "smoke", "data": {"source": source, **keys}}
+        if kind == "PretrainJob":
+            spec["method"] = "supervised"
+        return json.dumps({"apiVersion": "g2ll/v1", "kind": kind, "metadata": {"name": "bad"},
+                           "spec": spec})
+
+    def write(self, name, text):
+        file = self.cluster.path(name)
+        with open(file, "w", encoding="utf-8") as output:
+            output.write(text)
+        return file
+
+    def test_class_file_that_names_no_image(self):
+        folder, _ = self.folder()
+        table = self.write("classes.csv", "image,MEL,NV\nISIC_0000000,1,0\nISIC_0000001,0,1\n")
+        self.refuse(self.data_job("PretrainJob", folder, classFile=table), 2,
+                    table + ": line 2", "ISIC_0000000")
+
+    def test_class_file_with_a_broken_row(self):
+        folder, _ = self.folder()
+        table = self.write("classes.csv", "image,MEL,NV\nISIC_0000000,1,0\nISIC_0000001,1,1\n")
+        self.refuse(self.data_job("PretrainJob", folder, classFile=table), 2,
+                    table + ": line 3", "ISIC_0000001")
+
+    def test_fraction_that_leaves_no_image(self):
+        folder, _ = self.folder()
+        self.refuse(self.data_job("FinetuneJob", folder, fraction=0.01), 2,
+                    "data.fraction 0.01 leaves none of the 4 images")
+
+    def test_exclusion_that_does_not_exist_or_leaves_no_image(self):
+        folder, _ = self.folder()
+        missing = self.cluster.path("no_ids.txt")
+        self.refuse(self.data_job("FinetuneJob", folder, excludeIds=[missing]), 2,
+                    "data.excludeIds " + missing, "no such file")
+        self.refuse(self.data_job("FinetuneJob", folder, excludeIds=[folder]), 2,
+                    "data.excludeIds leaves none of the")
 
     def test_data_check_names_every_fault(self):
         folder, images = self.folder()
