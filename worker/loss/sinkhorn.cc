@@ -8,7 +8,7 @@ namespace g2ll::loss {
 
 torch::Tensor SinkhornAssignments(const torch::Tensor& teacher_logits,
                                   const SinkhornOptions& options,
-                                  const SumOverRanks& sum_over_ranks) {
+                                  const AllReduceSums& sum_over_ranks) {
   TORCH_CHECK(teacher_logits.dim() == 2, "teacher logits are [B,K], got ", teacher_logits.sizes());
   TORCH_CHECK(options.temperature > 0 && options.iterations >= 1, "temperature ",
               options.temperature, " and ", options.iterations, " iterations are no assignment");

@@ -13,7 +13,7 @@ struct SinkhornOptions {
 };
 
 // Replaces the elements of a contiguous tensor by their sums over the ranks.
-using SumOverRanks = std::function<void(torch::Tensor&)>;
+using AllReduceSums = std::function<void(torch::Tensor&)>;
 
 // Teacher probabilities that use every output equally often: what DINOv2 puts in
 // the place of centring (Sinkhorn-Knopp; method section 6.3). Starting from
@@ -30,7 +30,7 @@ using SumOverRanks = std::function<void(torch::Tensor&)>;
 // batch only. Throws c10::Error for another shape or options out of range.
 torch::Tensor SinkhornAssignments(const torch::Tensor& teacher_logits,
                                   const SinkhornOptions& options,
-                                  const SumOverRanks& sum_over_ranks = {});
+                                  const AllReduceSums& sum_over_ranks = {});
 
 }  // namespace g2ll::loss
 

@@ -235,7 +235,7 @@ torch::Tensor PretrainTask::IbotLoss(const torch::Tensor& student_tokens, const 
 
 torch::Tensor PretrainTask::KoLeoLoss(const torch::Tensor& features, const train::MicroBatch& part,
                                       double weight) {
-  const torch::Tensor own = features.unflatten(0, {num_views(), part.size()});
+  const torch::Tensor own = loss::Widen(features).unflatten(0, {num_views(), part.size()});
   if (part.size() == batch_.num_images) features_ = collective_.GatherRows(own.detach());
   const torch::Tensor& others = features_.rows;
   if (others.size(1) < 2) return features.sum() * 0;  // one image has no neighbour

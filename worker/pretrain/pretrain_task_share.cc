@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "proto/common/log.h"
+#include "worker/loss/precision.h"
 #include "worker/loss/sinkhorn.h"
 #include "worker/mask/attention_mask.h"
 #include "worker/model/drop_path.h"
@@ -81,7 +82,7 @@ void PretrainTask::GatherFeatures(int64_t chunk) {
   for (int64_t begin = 0; begin < batch_.num_images; begin += chunk) {
     const train::MicroBatch part{begin, std::min(begin + chunk, batch_.num_images)};
     const torch::Tensor of_part = Encode(RowsOf(part)).select(/*dim=*/1, /*index=*/0);
-    features.push_back(of_part.unflatten(0, {num_views(), part.size()}));
+    features.push_back(loss::Widen(of_part).unflatten(0, {num_views(), part.size()}));
   }
   features_ = collective_.GatherRows(torch::cat(features, /*dim=*/1));
 }
