@@ -216,7 +216,8 @@ std::string DrawLineChart(const LineChart& chart) {
   if (smoothed) {
     absl::StrAppend(&legend, "<span class=\"hint\">thin: as measured, thick: running mean</span>");
   }
-  return Figure(chart.title, svg, Element("p", "legend", legend));
+  const std::string note = chart.note.empty() ? "" : Element("p", "remark", EscapeHtml(chart.note));
+  return Figure(chart.title, svg, absl::StrCat(Element("p", "legend", legend), note));
 }
 
 std::string DrawHistogram(const Histogram& histogram) {

@@ -22,6 +22,7 @@ struct LineChart {
   std::vector<ChartSeries> series;
   // The y axis holds at least this range; absent: what the curves need.
   std::optional<std::pair<double, double>> y_range;
+  std::string note = {};  // a remark under the curves; may be empty
 };
 
 // Counts of values in equal bins.

@@ -63,6 +63,18 @@ meter { width: 110px; height: 10px; margin-right: 10px; vertical-align: middle; 
 .picture { margin: 0; overflow: hidden; }
 .picture img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; background: #000; }
 .picture figcaption { padding: 6px 10px 8px; font-size: 13px; overflow-wrap: anywhere; }
+.strips { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); }
+.strip { margin: 0; padding: 12px; min-width: 0; }
+.strip figcaption { margin-top: 8px; font-size: 13px; overflow-wrap: anywhere; }
+.panels { display: grid; gap: 8px; }
+.p2 { grid-template-columns: 1fr 1fr; } .p3 { grid-template-columns: 1fr 1fr 1fr; }
+.panel img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 3px; }
+.panel span { display: block; font-size: 12px; margin-top: 2px; }
+.remark { margin: 2px 0 0; font-size: 13px; color: var(--soft); }
+.settings td, .settings th { text-align: left; padding: 5px 14px; }
+.settings td + td { white-space: normal; overflow-wrap: anywhere; }
+.settings tr.own td { background: color-mix(in srgb, var(--bar) 18%, transparent); }
+details.inline { padding: 4px 0 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 6px 18px; margin: 0; padding: 14px 16px; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
