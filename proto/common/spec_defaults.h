@@ -51,6 +51,11 @@ void ApplyDefaults(v1::JobSpec* spec);
 using DefaultSources = std::map<std::string, std::string>;
 DefaultSources SourcesOfDefaults(v1::JobSpec given);
 
+// How to read a source, one sentence.
+inline constexpr char kSourceLegend[] =
+    "P is a section of Chen et al., ISBI 2023; MAE, DINO and other names are the methods "
+    "whose published settings hold.";
+
 }  // namespace g2ll::spec
 
 #endif  // PROTO_COMMON_SPEC_DEFAULTS_H_

@@ -4,6 +4,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "proto/common/spec_access.h"
+#include "proto/common/spec_defaults.h"
 #include "proto/common/spec_field.h"
 #include "proto/common/spec_yaml.h"
 
@@ -90,9 +91,10 @@ class SpecWriter {
 std::string FormatJobFile(std::string_view name, std::string_view project,
                           const std::map<std::string, std::string>& labels, const v1::JobSpec& spec,
                           const std::map<std::string, std::string>& sources) {
-  std::string text = absl::StrCat("apiVersion: g2ll/v1\nkind: ", std::string(KindName(spec)),
-                                  "\nmetadata:\n  name: ", YamlString(name),
-                                  "\n  project: ", YamlString(project), "\n");
+  std::string text = sources.empty() ? "" : absl::StrCat("# Sources: ", kSourceLegend, "\n");
+  absl::StrAppend(&text, "apiVersion: g2ll/v1\nkind: ", std::string(KindName(spec)),
+                  "\nmetadata:\n  name: ", YamlString(name), "\n  project: ", YamlString(project),
+                  "\n");
   if (!labels.empty()) absl::StrAppend(&text, "  labels:\n");
   for (const auto& [key, value] : labels) {
     absl::StrAppend(&text, "    ", YamlString(key), ": ", YamlString(value), "\n");

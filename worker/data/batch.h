@@ -17,6 +17,9 @@ struct PretrainBatch {
   torch::Tensor visible_ids;
   // Patches hidden from the student, ascending, [V*B, n_masked] int64.
   torch::Tensor masked_ids;
+  // Superpixel region of each patch, [V*B, n] int64, for pictures of masks;
+  // undefined where masks follow no regions.
+  torch::Tensor regions;
   // B.
   int64_t num_images = 0;
   // Data set index of each image, and the pass over the data (from 0) of this step:
