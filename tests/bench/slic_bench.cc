@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "worker/data/slic.h"
-#include "worker/data/slic_row.h"
+#include "worker/data/slic_tile.h"
 #include "worker/data/synthetic_dermoscopy.h"
 
 namespace g2ll::data {

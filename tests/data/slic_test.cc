@@ -11,7 +11,7 @@
 
 #include "tests/data/region_agreement.h"
 #include "tests/data/test_files.h"
-#include "worker/data/slic_row.h"
+#include "worker/data/slic_tile.h"
 #include "worker/data/synthetic_dermoscopy.h"
 
 namespace g2ll::data {
@@ -185,16 +185,42 @@ TEST(SlicTest, ManyThreadsGetTheSameLabels) {
   }
 }
 
+std::vector<SlicOptions> ManyOptions() {
+  std::vector<SlicOptions> all(5);
+  all[1].regions = 100;
+  all[2].mode = SlicMode::kSlic;
+  all[3].layout = SlicLayout::kGrid;
+  all[3].blur = false;
+  all[4].regions = 1;
+  return all;
+}
+
+// Whole tiles, and pictures whose last tiles reach beyond them.
+constexpr int kSides[] = {33, 64, 150, 256};
+
 TEST(SlicTest, EveryKindOfVectorsGivesTheSameLabels) {
+  const SlicLoops& plain = SupportedSlicLoops().front();
   for (const SlicLoops& loops : SupportedSlicLoops()) {
-    for (const int side : {37, 250, 256}) {
-      for (const int regions : {8, 100}) {
-        SlicOptions options;
-        options.regions = regions;
-        const LabImage lab = SmoothedLab(SyntheticImage({4, 1, side}));
+    for (const int side : kSides) {
+      const LabImage lab = SmoothedLab(SyntheticImage({4, 1, side}));
+      for (const SlicOptions& options : ManyOptions()) {
         EXPECT_EQ(SlicRegionsBy(loops, lab, options).labels,
-                  SlicRegionsBy(SupportedSlicLoops().front(), lab, options).labels)
-            << loops.name << " " << side << " " << regions;
+                  SlicRegionsBy(plain, lab, options).labels)
+            << loops.name << " " << side;
+      }
+    }
+  }
+}
+
+TEST(SlicTest, LeavingOutWhatATilesColorsRuleOutChangesNothing) {
+  SlicLoops thorough = SupportedSlicLoops().back();
+  thorough.prune = false;
+  for (const int side : kSides) {
+    for (uint64_t index = 0; index < 3; ++index) {
+      const LabImage lab = SmoothedLab(SyntheticImage({6, index, side}));
+      for (const SlicOptions& options : ManyOptions()) {
+        EXPECT_EQ(SlicRegions(lab, options).labels, SlicRegionsBy(thorough, lab, options).labels)
+            << side << " " << index;
       }
     }
   }
@@ -206,7 +232,7 @@ TEST(SlicTest, LabelsAreTheSameOnEveryMachine) {
   for (uint64_t index = 0; index < 4; ++index) {
     hash ^= HashLabels(SlicRegions(Drawing(index), {}));
   }
-  EXPECT_EQ(hash, 14628218875705299127U);
+  EXPECT_EQ(hash, 1951373503069305402U);
 }
 
 TEST(SlicTest, EveryOptionButExactChangesTheRegions) {

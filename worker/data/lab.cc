@@ -108,9 +108,18 @@ void Combine(const Planes& light, const MatrixRow& weights, std::vector<int16_t>
   }
 }
 
-void ToRoots(const Tables& tables, Planes& planes) {
-  for (std::vector<int16_t>* plane : {&planes.first, &planes.second, &planes.third}) {
-    for (int16_t& value : *plane) value = tables.root[static_cast<size_t>(value)];
+void ToRoots(const Tables& tables, const Planes& xyz, Planes& roots) {
+  const int16_t* __restrict x_in = xyz.first.data();
+  const int16_t* __restrict y_in = xyz.second.data();
+  const int16_t* __restrict z_in = xyz.third.data();
+  int16_t* __restrict x_out = roots.first.data();
+  int16_t* __restrict y_out = roots.second.data();
+  int16_t* __restrict z_out = roots.third.data();
+  const size_t count = roots.first.size();
+  for (size_t i = 0; i < count; ++i) {
+    x_out[i] = tables.root[static_cast<size_t>(x_in[i])];
+    y_out[i] = tables.root[static_cast<size_t>(y_in[i])];
+    z_out[i] = tables.root[static_cast<size_t>(z_in[i])];
   }
 }
 
@@ -141,6 +150,7 @@ LabImage Convert(const Image& image, bool smooth) {
   std::vector<uint16_t> channels(static_cast<size_t>(image.width) * 3);
   std::vector<uint16_t> sums(channels.size() + 6);
   Planes light(image.width);
+  Planes xyz(image.width);
   Planes roots(image.width);
   for (int y = 0; y < image.height; ++y) {
     if (smooth) {
@@ -149,10 +159,10 @@ LabImage Convert(const Image& image, bool smooth) {
       CopyChannels(image, y, channels);
     }
     ToLight(*tables, channels, light);
-    Combine(light, kX, roots.first);
-    Combine(light, kY, roots.second);
-    Combine(light, kZ, roots.third);
-    ToRoots(*tables, roots);
+    Combine(light, kX, xyz.first);
+    Combine(light, kY, xyz.second);
+    Combine(light, kZ, xyz.third);
+    ToRoots(*tables, xyz, roots);
     const size_t start = static_cast<size_t>(y) * static_cast<size_t>(image.width);
     ToLab(roots, &lab.l[start], &lab.a[start], &lab.b[start]);
   }

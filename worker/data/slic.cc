@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <utility>
 
-#include "worker/data/slic_row.h"
+#include "worker/data/slic_tile.h"
 
 namespace g2ll::data {
 namespace {
@@ -65,14 +67,19 @@ std::vector<SlicCenter> StartCenters(const LabImage& lab, const std::vector<Slic
   return centers;
 }
 
-// The pixels within `step` of a center, clipped to the picture.
+// Distances beyond a center's window are multiplied by this: every center in whose
+// window a pixel lies is nearer, and where there is none, place decides.
+constexpr float kBeyond = 1e30F;
+
+// The tiles that hold a pixel within `step` of a center.
 struct Window {
-  int top = 0;
-  int bottom = 0;
-  SlicReach reach;  // of every row but for its `row_distance`
+  int top = 0, bottom = 0;  // rows of tiles [top, bottom)
+  int left = 0, right = 0;  // columns of tiles [left, right)
 };
 
-// The k-means of SLIC: pixels to centers, centers to the means of their pixels.
+// The k-means of SLIC: pixels to centers, centers to the means of their pixels. Tiles
+// inside a region are settled without a look at their pixels: from the range of a
+// tile's colors follows which centers may be the nearest of any pixel.
 class Clusters {
  public:
   Clusters(const SlicLoops& loops, const LabImage& lab, const SlicOptions& options,
@@ -80,28 +87,35 @@ class Clusters {
       : loops_(loops),
         lab_(lab),
         options_(options),
+        tiles_(lab),
         step_(seeds.step),
         space_weight_(1.0F / (static_cast<float>(step_ * step_) * float{kScale * kScale})),
         centers_(StartCenters(lab, seeds.seeds)),
         label_bits_(static_cast<int>(std::bit_width(centers_.size() - 1))),
-        window_columns_(std::min(WholeBlocks(2 * step_ + 1) + kRowBlock, WholeBlocks(lab.width))),
-        column_distances_(centers_.size() * static_cast<size_t>(window_columns_)),
         windows_(centers_.size()),
-        sums_(centers_.size()),
-        scratch_(lab.width),
-        map_{lab.height, lab.width, std::vector<uint16_t>(lab.l.size())} {}
+        color_weights_(centers_.size()),
+        row_distances_(centers_.size() * RowStride()),
+        column_distances_(centers_.size() * ColumnStride()),
+        max_colors_(centers_.size(), kInitialMaxColor),
+        labels_(tiles_.size() * kTilePixels) {}
 
   LabelMap Run() && {
     for (int round = 1; round < options_.iterations; ++round) {
       Assign(/*add=*/true);
       // Nothing moved: every further round would give the same labels.
-      if (!MoveCenters()) return std::move(map_);
+      if (!MoveCenters()) return Labels();
     }
     Assign(/*add=*/false);
-    return std::move(map_);
+    return Labels();
   }
 
  private:
+  // Where a picture's last tile reaches beyond it.
+  static constexpr uint16_t kNoLabel = UINT16_MAX;
+
+  size_t RowStride() const { return static_cast<size_t>(tiles_.rows() * kTileSide); }
+  size_t ColumnStride() const { return static_cast<size_t>(tiles_.columns() * kTileSide); }
+
   // Weighted squared distance of a whole row or column from a place in sixteenths.
   float Distance(int whole, int from) const {
     const auto difference = static_cast<float>(whole * kScale - from);
@@ -116,57 +130,163 @@ class Clusters {
   }
 
   void OpenWindows() {
+    const auto tile_of = [](int pixel) { return std::max(pixel, 0) / kTileSide; };
     for (size_t k = 0; k < centers_.size(); ++k) {
-      const SlicCenter& center = centers_[k];
-      const int cy = center.y / kScale;
-      const int cx = center.x / kScale;
-      const int left = std::max(0, cx - step_) / kRowBlock * kRowBlock;
-      const int right = WholeBlocks(std::min(lab_.width, cx + step_ + 1));
-      float* column_distance = &column_distances_[k * static_cast<size_t>(window_columns_)];
-      for (int x = left; x < right; ++x) column_distance[x - left] = Distance(x, center.x);
-      windows_[k] = {std::max(0, cy - step_),
-                     std::min(lab_.height, cy + step_ + 1),
-                     {left, right, static_cast<int32_t>(k), static_cast<float>(center.l),
-                      static_cast<float>(center.a), static_cast<float>(center.b),
-                      ColorWeight(center), 0.0F, column_distance}};
+      const int cy = centers_[k].y / kScale;
+      const int cx = centers_[k].x / kScale;
+      const Window window{tile_of(cy - step_), std::min(tiles_.rows(), tile_of(cy + step_) + 1),
+                          tile_of(cx - step_), std::min(tiles_.columns(), tile_of(cx + step_) + 1)};
+      float* row_distance = &row_distances_[k * RowStride()];
+      for (int y = window.top * kTileSide; y < window.bottom * kTileSide; ++y) {
+        const float beyond = std::abs(y - cy) > step_ ? kBeyond : 1.0F;
+        row_distance[y] = 1.0F + Distance(y, centers_[k].y) * beyond;
+      }
+      float* column_distance = &column_distances_[k * ColumnStride()];
+      for (int x = window.left * kTileSide; x < window.right * kTileSide; ++x) {
+        const float beyond = std::abs(x - cx) > step_ ? kBeyond : 1.0F;
+        column_distance[x] = Distance(x, centers_[k].x) * beyond;
+      }
+      windows_[k] = window;
+      color_weights_[k] = ColorWeight(centers_[k]);
     }
   }
 
   void Assign(bool add) {
     OpenWindows();
-    std::fill(sums_.begin(), sums_.end(), SlicSums{});
-    for (int y = 0; y < lab_.height; ++y) {
-      reaches_.clear();
+    sums_.assign(centers_.size(), SlicSums{});
+    size_t tile = 0;
+    for (int row = 0; row < tiles_.rows(); ++row) {
+      in_row_.clear();
       for (size_t k = 0; k < windows_.size(); ++k) {
-        if (y < windows_[k].top || y >= windows_[k].bottom) continue;
-        reaches_.push_back(windows_[k].reach);
-        reaches_.back().row_distance = 1.0F + Distance(y, centers_[k].y);
+        if (row >= windows_[k].top && row < windows_[k].bottom) in_row_.push_back(k);
       }
-      const size_t start = PixelAt(lab_, y, 0);
-      const LabRow row{&lab_.l[start], &lab_.a[start], &lab_.b[start], lab_.width};
-      uint16_t* labels = &map_.labels[start];
-      if (!loops_.assign(row, reaches_, label_bits_, scratch_, labels)) FillUnreached(y, labels);
-      if (add) loops_.add(row, y, labels, centers_, sums_);
+      for (int column = 0; column < tiles_.columns(); ++column, ++tile) {
+        FindCandidates(tile, column);
+        AssignTile(tile);
+        if (add) AddTile(tile);
+      }
     }
   }
 
-  // Pixels that no window reached, at corners of unusual shapes, go to the nearest
-  // center.
-  void FillUnreached(int y, uint16_t* labels) const {
-    for (int x = 0; x < lab_.width; ++x) {
-      const bool reached = std::any_of(reaches_.begin(), reaches_.end(), [&](const auto& reach) {
-        return x >= reach.left && x < reach.right;
-      });
-      if (reached) continue;
-      int64_t nearest = std::numeric_limits<int64_t>::max();
-      for (size_t k = 0; k < centers_.size(); ++k) {
-        const int64_t dy = int64_t{y} * kScale - centers_[k].y;
-        const int64_t dx = int64_t{x} * kScale - centers_[k].x;
-        if (dy * dy + dx * dx < nearest) {
-          nearest = dy * dy + dx * dx;
-          labels[x] = static_cast<uint16_t>(k);
-        }
+  // What can be said of a center's distances to the pixels of a tile.
+  struct Bounds {
+    size_t center = 0;
+    float nearest = 0;      // no pixel is nearer
+    float farthest = 0;     // no pixel is farther
+    int32_t max_color = 0;  // no squared color distance is larger
+  };
+
+  Bounds BoundsOf(size_t k, const TileFacts& facts) const {
+    const SlicCenter& center = centers_[k];
+    const int color[3] = {center.l, center.a, center.b};
+    int32_t least = 0;
+    int32_t most = 0;
+    for (size_t c = 0; c < 3; ++c) {
+      const int below = facts.lowest[c] - color[c];   // positive: all lie above
+      const int above = color[c] - facts.highest[c];  // positive: all lie below
+      const int outside = std::max({below, above, 0});
+      const int farthest = std::max(-below, -above);
+      least += outside * outside;
+      most += farthest * farthest;
+    }
+    const float* row = &row_distances_[k * RowStride()] + facts.top;
+    const float* column = &column_distances_[k * ColumnStride()] + facts.left;
+    const auto least_of = [](const float* distances, int from, int to, int center_at) {
+      if (center_at >= from * kScale && center_at <= to * kScale) return 0.0F;
+      return std::min(distances[0], distances[to - from]);
+    };
+    constexpr int kLast = kTileSide - 1;
+    const float weight = color_weights_[k];
+    return {k,
+            static_cast<float>(least) * weight +
+                (least_of(column, facts.left, facts.left + kLast, center.x) +
+                 std::max(least_of(row, facts.top, facts.top + kLast, center.y), 1.0F)),
+            static_cast<float>(most) * weight +
+                (std::max(column[0], column[kLast]) + std::max(row[0], row[kLast])),
+            most};
+  }
+
+  // The centers that may be the nearest one of some pixel of the tile: those in whose
+  // window it lies, but for those that are farther from every pixel than another one
+  // is from any.
+  void FindCandidates(size_t tile, int column) {
+    const TileFacts& facts = tiles_.facts(tile);
+    bounds_.clear();
+    float farthest = std::numeric_limits<float>::max();
+    for (const size_t k : in_row_) {
+      if (column < windows_[k].left || column >= windows_[k].right) continue;
+      bounds_.push_back(BoundsOf(k, facts));
+      farthest = std::min(farthest, bounds_.back().farthest);
+    }
+    if (!loops_.prune) return;
+    // What rounding and the labels in the lowest bits of distances may hide.
+    const float margin = std::ldexp(farthest, label_bits_ - 20);
+    std::erase_if(bounds_,
+                  [&](const Bounds& bounds) { return bounds.nearest > farthest + margin; });
+  }
+
+  // The nearest center of a tile that lies in no window, at corners of unusual shapes.
+  size_t NearestCenter(const TileFacts& facts) const {
+    size_t nearest = 0;
+    int64_t least = std::numeric_limits<int64_t>::max();
+    for (size_t k = 0; k < centers_.size(); ++k) {
+      const int64_t dy = int64_t{facts.top + kTileSide / 2} * kScale - centers_[k].y;
+      const int64_t dx = int64_t{facts.left + kTileSide / 2} * kScale - centers_[k].x;
+      if (dy * dy + dx * dx >= least) continue;
+      least = dy * dy + dx * dx;
+      nearest = k;
+    }
+    return nearest;
+  }
+
+  void AssignTile(size_t tile) {
+    const TileFacts& facts = tiles_.facts(tile);
+    if (bounds_.empty()) {
+      bounds_.push_back({NearestCenter(facts), 0, 0, std::numeric_limits<int32_t>::max()});
+    }
+    uint16_t* labels = &labels_[tile * kTilePixels];
+    if (bounds_.size() == 1) {
+      std::fill_n(labels, kTilePixels, static_cast<uint16_t>(bounds_[0].center));
+    } else {
+      candidates_.clear();
+      for (const Bounds& bounds : bounds_) {
+        const SlicCenter& center = centers_[bounds.center];
+        candidates_.push_back({static_cast<int32_t>(bounds.center), static_cast<float>(center.l),
+                               static_cast<float>(center.a), static_cast<float>(center.b),
+                               color_weights_[bounds.center],
+                               &row_distances_[bounds.center * RowStride()] + facts.top,
+                               &column_distances_[bounds.center * ColumnStride()] + facts.left});
       }
+      loops_.assign(tiles_.pixels(tile), candidates_, label_bits_, labels);
+    }
+    if (facts.height == kTileSide && facts.width == kTileSide) return;
+    for (int i = 0; i < kTilePixels; ++i) {
+      if (i / kTileSide >= facts.height || i % kTileSide >= facts.width) labels[i] = kNoLabel;
+    }
+  }
+
+  // Adds the tile's pixels to their clusters: those of the last candidate are what the
+  // others leave.
+  void AddTile(size_t tile) {
+    const TileFacts& facts = tiles_.facts(tile);
+    const TilePixels pixels = tiles_.pixels(tile);
+    const uint16_t* labels = &labels_[tile * kTilePixels];
+    SlicSums rest = facts.total;
+    for (size_t i = 0; i + 1 < bounds_.size(); ++i) {
+      SlicSums sums = loops_.sum(pixels, labels, static_cast<uint16_t>(bounds_[i].center));
+      sums.y += facts.top * sums.count;
+      sums.x += facts.left * sums.count;
+      sums_[bounds_[i].center] += sums;
+      rest -= sums;
+    }
+    sums_[bounds_.back().center] += rest;
+    if (options_.mode == SlicMode::kSlic) return;
+    for (const Bounds& bounds : bounds_) {
+      int32_t& max_color = max_colors_[bounds.center];
+      if (loops_.prune && bounds.max_color <= max_color) continue;
+      max_color =
+          std::max(max_color, loops_.max_color(pixels, labels, static_cast<uint16_t>(bounds.center),
+                                               centers_[bounds.center]));
     }
   }
 
@@ -181,29 +301,49 @@ class Clusters {
       const auto mean = [&](int64_t total) {
         return static_cast<int>(FloorDivide(total, sum.count));
       };
-      const SlicCenter moved{mean(sum.l),          mean(sum.a),
-                             mean(sum.b),          mean(sum.y * kScale),
-                             mean(sum.x * kScale), std::max(centers_[k].max_color, sum.max_color)};
+      const SlicCenter moved{mean(sum.l),          mean(sum.a),          mean(sum.b),
+                             mean(sum.y * kScale), mean(sum.x * kScale), max_colors_[k]};
       changed = changed || moved != centers_[k];
       centers_[k] = moved;
     }
     return changed;
   }
 
+  LabelMap Labels() const {
+    LabelMap map{lab_.height, lab_.width, std::vector<uint16_t>(lab_.l.size())};
+    for (size_t tile = 0; tile < tiles_.size(); ++tile) {
+      const TileFacts& facts = tiles_.facts(tile);
+      for (int y = 0; y < facts.height; ++y) {
+        const uint16_t* row = &labels_[tile * kTilePixels + static_cast<size_t>(y * kTileSide)];
+        uint16_t* to = &map.labels[PixelAt(lab_, facts.top + y, facts.left)];
+        if (facts.width == kTileSide) {
+          std::memcpy(to, row, kTileSide * sizeof *to);
+        } else {
+          std::copy_n(row, facts.width, to);
+        }
+      }
+    }
+    return map;
+  }
+
   const SlicLoops& loops_;
   const LabImage& lab_;
   const SlicOptions& options_;
+  const TiledLab tiles_;
   const int step_;
   const float space_weight_;
   std::vector<SlicCenter> centers_;
   const int label_bits_;
-  const int window_columns_;
-  std::vector<float> column_distances_;  // [centers, window columns]
-  std::vector<Window> windows_;
-  std::vector<SlicSums> sums_;
-  std::vector<SlicReach> reaches_;
-  RowScratch scratch_;
-  LabelMap map_;
+  std::vector<Window> windows_;          // by center
+  std::vector<float> color_weights_;     // by center
+  std::vector<float> row_distances_;     // [centers, rows], within the windows
+  std::vector<float> column_distances_;  // [centers, columns], within the windows
+  std::vector<SlicSums> sums_;           // by center
+  std::vector<int32_t> max_colors_;      // by center, with this round's
+  std::vector<uint16_t> labels_;         // [tiles, kTilePixels]
+  std::vector<size_t> in_row_;           // centers in whose window the row of tiles lies
+  std::vector<Bounds> bounds_;           // of the tile at hand
+  std::vector<SlicCandidate> candidates_;
 };
 
 }  // namespace
