@@ -1,16 +1,13 @@
 #include "worker/job/export_config.h"
 
-#include <array>
 #include <nlohmann/json.hpp>
 
 namespace g2ll::job {
+namespace {
 
-std::string ExportConfigJson(const model::VitOptions& encoder, const data::InputOptions& input,
-                             const std::vector<int64_t>& segmentation_channels) {
-  const std::array<double, 3> mean =
-      input.imagenet_norm ? std::array{0.485, 0.456, 0.406} : std::array{0.0, 0.0, 0.0};
-  const std::array<double, 3> deviation =
-      input.imagenet_norm ? std::array{0.229, 0.224, 0.225} : std::array{1.0, 1.0, 1.0};
+// `segmentation`: null for an encoder alone.
+std::string Describe(const model::VitOptions& encoder, const data::InputOptions& input,
+                     const model::SegmentationOptions* segmentation) {
   nlohmann::ordered_json config;
   config["imageSize"] = encoder.image_size;
   config["patch"] = encoder.patch;
@@ -18,10 +15,14 @@ std::string ExportConfigJson(const model::VitOptions& encoder, const data::Input
   config["depth"] = encoder.depth;
   config["heads"] = encoder.heads;
   config["positions"] = encoder.learned_pos ? "learned" : "sincos2d";
-  config["norm"] = input.imagenet_norm ? "imagenet" : "unit";
-  config["mean"] = mean;
-  config["std"] = deviation;
-  if (!segmentation_channels.empty()) config["segmentationChannels"] = segmentation_channels;
+  config["norm"] = data::NameOf(input.scale);
+  config["mean"] = input.scale.mean;
+  config["std"] = input.scale.deviation;
+  if (segmentation != nullptr) {
+    config["segmentationChannels"] = segmentation->channels;
+    config["segmentationDecoder"] = model::NameOf(segmentation->decoder);
+    config["segmentationNorm"] = model::NameOf(segmentation->norm);
+  }
 
   config["architecture"] = "vit_small_patch16_224";
   config["num_classes"] = 0;
@@ -32,10 +33,21 @@ std::string ExportConfigJson(const model::VitOptions& encoder, const data::Input
                           {"depth", encoder.depth},
                           {"num_heads", encoder.heads}};
   config["pretrained_cfg"] = {{"input_size", {3, encoder.image_size, encoder.image_size}},
-                              {"mean", mean},
-                              {"std", deviation},
+                              {"mean", input.scale.mean},
+                              {"std", input.scale.deviation},
                               {"num_classes", 0}};
   return config.dump(2);
+}
+
+}  // namespace
+
+std::string ExportConfigJson(const model::VitOptions& encoder, const data::InputOptions& input) {
+  return Describe(encoder, input, nullptr);
+}
+
+std::string ExportConfigJson(const model::SegmentationOptions& network,
+                             const data::InputOptions& input) {
+  return Describe(network.vit, input, &network);
 }
 
 }  // namespace g2ll::job

@@ -1,18 +1,20 @@
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <utility>
+#include <torch/torch.h>
 
-#include "absl/strings/str_cat.h"
+#include <algorithm>
+#include <memory>
+#include <numeric>
+#include <utility>
+#include <vector>
+
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
-#include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/finetune/segmentation_task.h"
+#include "worker/job/encoder_source.h"
 #include "worker/job/export_config.h"
+#include "worker/job/input_scale.h"
+#include "worker/job/job_report.h"
 #include "worker/job/rank_context.h"
+#include "worker/metric/overlap.h"
 #include "worker/train/failure.h"
 
 namespace g2ll::job {
@@ -21,48 +23,8 @@ namespace {
 using train::FailureKind;
 using train::WithFailure;
 
-// The encoder that fine-tuning starts from.
-struct Source {
-  std::filesystem::path encoder;  // empty: none, train from scratch
-  bool has_learned_positions = false;
-  train::History history;
-};
-
-std::string ReadIfThere(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string(std::istreambuf_iterator<char>(in), {});
-}
-
-// Reads what the source says about itself. A checkpoint is verified whole; an
-// exported encoder is only its weights and `config.json`.
-absl::StatusOr<Source> OpenSource(const trainer::v1::Assignment& assignment, bool is_teacher) {
-  Source source;
-  if (assignment.source_path().empty()) return source;
-  const std::filesystem::path path =
-      std::filesystem::path(assignment.storage_root()) / assignment.source_path();
-  const bool is_checkpoint = std::filesystem::exists(path / checkpoint::kManifestName);
-  std::string shape;
-  if (is_checkpoint) {
-    G2LL_RETURN_IF_ERROR(checkpoint::VerifyCheckpoint(path));
-    source.encoder = path / (is_teacher ? "teacher_encoder.safetensors" : "encoder.safetensors");
-    if (!std::filesystem::exists(source.encoder)) {
-      return absl::NotFoundError(absl::StrCat(source.encoder.string(),
-                                              ": no such network in this checkpoint; use "
-                                              "seg.encoder student or another init.from"));
-    }
-    shape = ReadIfThere(path / "export_config.json");
-    G2LL_ASSIGN_OR_RETURN(source.history, train::ParseHistory(ReadIfThere(path / "history.json")));
-  } else if (std::filesystem::is_directory(path)) {
-    source.encoder = path / "model.safetensors";
-    shape = ReadIfThere(path / "config.json");
-  } else {
-    source.encoder = path;
-  }
-  const nlohmann::json config = nlohmann::json::parse(shape, nullptr, /*allow_exceptions=*/false);
-  source.has_learned_positions =
-      config.is_object() && config.value("positions", "sincos2d") == std::string("learned");
-  return source;
-}
+// Validation images in the report.
+constexpr int64_t kPicturedImages = 8;
 
 // The validation split; null if there is none and none is needed.
 absl::StatusOr<std::unique_ptr<data::Dataset>> OpenValidation(const v1::FinetuneSpec& spec) {
@@ -73,54 +35,88 @@ absl::StatusOr<std::unique_ptr<data::Dataset>> OpenValidation(const v1::Finetune
   options.max_images = spec.data().max_validation_images();
   options.subset_seed = spec.data().subset_seed();
   auto dataset = data::Dataset::Open(options);
-  if (!dataset.ok() && spec.seg().select() != v1::SegmentationSpec::BEST) {
+  if (!dataset.ok() && spec.seg().select() == v1::SegmentationSpec::LAST) {
     log::Warning("no validation scores", {{"reason", std::string(dataset.status().message())}});
     return std::unique_ptr<data::Dataset>();
   }
   return dataset;
 }
 
+// The first validation images with what the trained network makes of them, all at the
+// network's size.
+absl::StatusOr<std::vector<report::Overlay>> PictureValidation(finetune::SegmentationTask& task,
+                                                               const data::Dataset& validation,
+                                                               const data::InputOptions& input) {
+  std::vector<int64_t> indices(
+      static_cast<size_t>(std::min<int64_t>(kPicturedImages, validation.size())));
+  std::iota(indices.begin(), indices.end(), int64_t{0});
+  G2LL_ASSIGN_OR_RETURN(const data::SegmentationBatch batch,
+                        data::LoadSegmentationBatch(validation, indices, input));
+  const torch::Tensor truth = batch.masks > 0.5;
+  const torch::Tensor predicted = task.Predict(batch.images);
+  const std::vector<metric::OverlapCounts> counts = metric::CountOverlap(predicted, truth);
+  std::vector<report::Overlay> overlays;
+  for (size_t i = 0; i < indices.size(); ++i) {
+    const auto row = static_cast<int64_t>(i);
+    report::Overlay overlay;
+    overlay.score.id = validation.id(indices[i]);
+    overlay.score.dice = metric::Dice(counts[i]);
+    overlay.score.iou = metric::IoU(counts[i]);
+    overlay.image = ImageOf(batch.images[row], input.scale);
+    overlay.truth = MaskOfPixels(truth[row]);
+    overlay.prediction = MaskOfPixels(predicted[row]);
+    overlays.push_back(std::move(overlay));
+  }
+  return overlays;
+}
+
 }  // namespace
 
 absl::Status RunFinetune(const RankContext& context) {
   const v1::FinetuneSpec& spec = context.assignment.spec().finetune();
-  auto source =
-      OpenSource(context.assignment, spec.seg().encoder() == v1::SegmentationSpec::TEACHER);
-  if (!source.ok()) return WithFailure(source.status(), FailureKind::kStorage);
+  const auto source = OpenEncoderSource(context.assignment);
+  if (!source.ok()) return source.status();
   auto data = OpenTrainingData(context, spec.data(), spec.train(), spec.seed(),
                                /*needs_masks=*/true);
   if (!data.ok()) return WithFailure(data.status(), FailureKind::kData);
   auto validation = OpenValidation(spec);
   if (!validation.ok()) return WithFailure(validation.status(), FailureKind::kData);
 
-  finetune::SegmentationTaskOptions options;
-  options.network = SegmentationOf(spec.model(), source->has_learned_positions);
-  options.is_encoder_frozen = spec.seg().freeze_encoder();
-  options.lr = LearningRateOf(spec.optim(), data->length);
-  options.weight_decay = WeightDecayOf(spec.optim(), data->length);
-  options.steps_per_epoch = data->length.steps_per_epoch;
-  options.images_per_step = data->images_per_step;
-  options.validate_every = spec.train().validate_every();
-  options.is_best_kept = spec.seg().select() == v1::SegmentationSpec::BEST;
-  options.input = InputOf(spec.model(), spec.data());
-  options.seed = spec.seed();
+  finetune::SegmentationTaskOptions options =
+      SegmentationTaskOf(spec, data->length, source->has_learned_positions);
+  const auto scale = InputScaleOf({.norm = spec.data().norm(),
+                                   .image_size = spec.model().image_size(),
+                                   .threads = std::max(1, context.assignment.threads()),
+                                   .source_config = source->config},
+                                  *data->dataset);
+  if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
+  options.input = InputOf(spec.model(), *scale);
   options.device = context.device;
+  options.image_id = [&data](int64_t index) { return data->dataset->id(index); };
 
   data::SegmentationLoaderOptions loading;
   loading.input = options.input;
   loading.augmentation = SegmentationAugmentOf(spec.aug());
+  loading.cutmix = spec.aug().cutmix();
   loading.seed = spec.seed();
   loading.threads = std::max(1, context.assignment.threads());
 
   TrainingRun run{.kind = "FinetuneJob",
-                  .export_config_json = ExportConfigJson(options.network.vit, options.input,
-                                                         options.network.channels),
+                  .export_config_json = ExportConfigJson(options.network, options.input),
                   .train = spec.train(),
                   .optim = spec.optim(),
                   .policy = spec.policy(),
                   .seed = spec.seed(),
                   .length = data->length,
                   .ancestors = source->history};
+  run.training_ids = IdsOf(*data->dataset);
+  finetune::SegmentationTask* trained = nullptr;  // lives until Train returns
+  run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
+    if (*validation == nullptr) return absl::OkStatus();
+    G2LL_ASSIGN_OR_RETURN(report.overlays,
+                          PictureValidation(*trained, **validation, options.input));
+    return absl::OkStatus();
+  };
   return Train(
       context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
         auto loader =
@@ -128,10 +124,11 @@ absl::Status RunFinetune(const RankContext& context) {
         if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
         auto task = std::make_unique<finetune::SegmentationTask>(
             options, *std::move(loader), validation->get(), context.collective);
-        if (!source->encoder.empty()) {
-          const absl::Status loaded = task->LoadEncoder(source->encoder.string());
+        if (!source->file.empty()) {
+          const absl::Status loaded = task->LoadEncoder(source->file);
           if (!loaded.ok()) return WithFailure(loaded, FailureKind::kConfig);
         }
+        trained = task.get();
         return task;
       });
 }
