@@ -2,6 +2,7 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,18 @@ TEST(VitEncoder, HasTheParameterCountsOfVitSmall) {
   EXPECT_EQ(CountParameters(*VitEncoder(VitOptions{.learned_pos = true})), 21688704);
   EXPECT_EQ(CountParameters(*VitEncoder(VitOptions{.image_size = 224, .learned_pos = true})),
             21665664);
+}
+
+TEST(VitEncoder, HasTheParameterCountsOfItsParts) {
+  const VitEncoder encoder(VitOptions{});
+  int64_t embedding = 0, block = 0;
+  for (const auto& item : encoder->named_parameters()) {
+    if (item.key().starts_with("patch_embed.")) embedding += item.value().numel();
+    if (item.key().starts_with("blocks.7.")) block += item.value().numel();
+  }
+  EXPECT_EQ(embedding, 295296);
+  EXPECT_EQ(block, 1774464);
+  EXPECT_FALSE(encoder->named_buffers()["pos_embed"].requires_grad());
 }
 
 TEST(VitEncoder, HasTimmNames) {
@@ -92,23 +105,76 @@ TEST(VitEncoder, TokensFollowTheOrderOfTheVisibleIds) {
   EXPECT_TRUE(torch::allclose(a.index_select(1, torch::tensor({0, 3, 1, 2})), b, 1e-5, 1e-6));
 }
 
-TEST(VitEncoder, DropPathOnlyActsInTraining) {
+// Scales as stochastic depth would give them: 1 everywhere changes nothing, 0
+// everywhere leaves the tokens as they were embedded.
+TEST(VitEncoder, KeepScalesSwitchBranchesOfASample) {
+  VitEncoder encoder = TinyEncoder();
+  torch::manual_seed(5);
+  const torch::Tensor images = torch::randn({2, 3, 32, 32});
+  const torch::Tensor plain = encoder->forward(images);
+  torch::Tensor scales = torch::ones({2, 2, 2});
+  EXPECT_TRUE(torch::equal(encoder->forward(images, scales), plain));
+
+  scales[1].zero_();
+  const torch::Tensor dropped = encoder->forward(images, scales);
+  EXPECT_TRUE(torch::allclose(dropped[0], plain[0]));
+  const torch::Tensor embedded = encoder->embed(images)[1];
+  EXPECT_TRUE(torch::allclose(dropped[1].slice(0, 1),
+                              torch::layer_norm(embedded, {16}, {}, {}, 1e-6), 1e-4, 1e-5));
+  EXPECT_THROW(encoder->forward(images, torch::ones({2, 3, 2})), c10::Error);
+}
+
+// Training mode and torch's generator change nothing: a teacher can never drop.
+TEST(VitEncoder, DrawsNoRandomNumbers) {
   VitOptions options = TinyVit();
-  options.drop_path = 0.5;
+  options.drop_path = 0.9;
   VitEncoder encoder(options);
   InitializeMae(encoder, MakeGenerator(3));
-  const torch::Tensor images = torch::ones({4, 3, 32, 32});
-  encoder->eval();
-  EXPECT_TRUE(torch::equal(encoder->forward(images), encoder->forward(images)));
-  EXPECT_TRUE(torch::allclose(encoder->forward(images), [&] {
-    VitEncoder plain = TinyEncoder();
-    return plain->forward(images);
-  }()));
+  const torch::Tensor images = torch::ones({2, 3, 32, 32});
   encoder->train();
+  const torch::Tensor first = encoder->forward(images);
+  EXPECT_TRUE(torch::equal(encoder->forward(images), first));
+  encoder->eval();
+  EXPECT_TRUE(torch::equal(encoder->forward(images), first));
+}
+
+TEST(VitEncoder, MaskTokensTakeThePlaceOfPatchesBeforePositions) {
+  VitEncoder encoder = TinyEncoder();
   torch::manual_seed(5);
-  const torch::Tensor dropped = encoder->forward(torch::ones({64, 3, 32, 32}));
-  EXPECT_FALSE(torch::allclose(dropped[0], dropped[1]) && torch::allclose(dropped[0], dropped[2]) &&
-               torch::allclose(dropped[0], dropped[3]) && torch::allclose(dropped[0], dropped[4]));
+  const torch::Tensor images = torch::randn({2, 3, 32, 32});
+  const torch::Tensor ids = torch::tensor({{0, 5}, {3, 15}});
+  const torch::Tensor token = torch::randn({1, 1, 16});
+  const torch::Tensor output = encoder->forward_masked(images, ids, token);
+  ASSERT_EQ(output.sizes(), (std::vector<int64_t>{2, 17, 16}));
+
+  // The pixels of masked patches do not count, those of others do.
+  torch::Tensor changed = images.clone();
+  changed[0].slice(1, 0, 8).slice(2, 0, 8).fill_(7);
+  EXPECT_TRUE(torch::equal(encoder->forward_masked(changed, ids, token), output));
+  changed[0].slice(1, 0, 8).slice(2, 8, 16).fill_(7);
+  EXPECT_FALSE(torch::allclose(encoder->forward_masked(changed, ids, token), output));
+  // Nothing masked is the full forward.
+  EXPECT_TRUE(
+      torch::allclose(encoder->forward_masked(images, torch::empty({2, 0}, torch::kInt64), token),
+                      encoder->forward(images)));
+}
+
+TEST(VitEncoder, AttentionIsTheClassTokensInTheLastBlock) {
+  VitEncoder encoder = TinyEncoder();
+  torch::manual_seed(5);
+  const torch::Tensor images = torch::randn({2, 3, 32, 32});
+  const auto [tokens, attention] = encoder->forward_attended(images);
+  EXPECT_TRUE(torch::equal(tokens, encoder->forward(images)));
+  ASSERT_EQ(attention.sizes(), (std::vector<int64_t>{2, 16}));
+  // A distribution over the class token itself and the patches.
+  EXPECT_TRUE((attention > 0).all().item<bool>());
+  EXPECT_TRUE((attention.sum(1) < 1).all().item<bool>());
+
+  // With equal keys every token gets the same share.
+  torch::NoGradGuard no_grad;
+  encoder->named_parameters()["blocks.1.attn.qkv.weight"].zero_();
+  const torch::Tensor uniform = encoder->forward_attended(images).attention;
+  EXPECT_TRUE(torch::allclose(uniform, torch::full({2, 16}, 1.0 / 17)));
 }
 
 TEST(SinCosPositions, MatchesTheOracle) {
@@ -135,6 +201,15 @@ TEST(MaeDecoder, HasTheParameterCountsOfThePaper) {
   const MaeDecoder decoder(MaeDecoderOptions{});
   EXPECT_EQ(CountParameters(*decoder), 3993600);
   EXPECT_EQ(CountBuffers(*decoder), 98688);
+  std::map<std::string, int64_t> parts;
+  for (const auto& item : decoder->named_parameters()) {
+    parts[item.key().substr(0, item.key().find('.'))] += item.value().numel();
+  }
+  EXPECT_EQ(parts["decoder_embed"], 147840);
+  EXPECT_EQ(parts["mask_token"], 384);
+  EXPECT_EQ(parts["decoder_blocks"], 3548928);
+  EXPECT_EQ(parts["decoder_norm"], 768);
+  EXPECT_EQ(parts["decoder_pred"], 295680);
   EXPECT_EQ(decoder->named_parameters()[0].key(), "mask_token");
   EXPECT_TRUE(decoder->named_parameters().contains("decoder_blocks.1.attn.qkv.bias"));
 }
@@ -162,10 +237,42 @@ TEST(MaeDecoder, UnshufflePutsVisibleTokensAtTheirPlaces) {
   EXPECT_EQ(decoder->forward(latent, ids).sizes(), (std::vector<int64_t>{2, 4, 48}));
 }
 
+// With branches of weight 0 a block is the identity, so what the decoder gives for a
+// patch depends on that patch's token alone, or on the mask token.
+TEST(MaeDecoder, UnshuffleWithIdentityBlocksKeepsEveryTokenAtItsPlace) {
+  MaeDecoder decoder(
+      MaeDecoderOptions{.grid = 2, .patch = 4, .encoder_dim = 8, .dim = 8, .depth = 2, .heads = 2});
+  torch::NoGradGuard no_grad;
+  InitializeMae(decoder, MakeGenerator(1));
+  auto parameters = decoder->named_parameters();
+  for (const char* block : {"0", "1"}) {
+    parameters["decoder_blocks." + std::string(block) + ".attn.proj.weight"].zero_();
+    parameters["decoder_blocks." + std::string(block) + ".mlp.fc2.weight"].zero_();
+  }
+  parameters["decoder_embed.weight"].copy_(torch::eye(8));
+  torch::manual_seed(3);
+  const torch::Tensor latent = torch::randn({1, 3, 8});
+  const torch::Tensor ids = torch::tensor({{3, 0}});
+  const torch::Tensor decoded = decoder->decode(latent, ids)[0];
+  const torch::Tensor positions = SinCosPositions(2, 8)[0];
+  const auto expect = [&](int patch, const torch::Tensor& token) {
+    const torch::Tensor sum = token + positions[1 + patch];
+    EXPECT_TRUE(
+        torch::allclose(decoded[patch], torch::layer_norm(sum, {8}, {}, {}, 1e-6), 1e-4, 1e-5))
+        << patch;
+  };
+  expect(3, latent[0][1]);
+  expect(0, latent[0][2]);
+  expect(1, parameters["mask_token"][0][0]);
+  expect(2, parameters["mask_token"][0][0]);
+}
+
 TEST(ProjectionHead, HasTheParameterCountsOfDino) {
   const ProjectionHead large(ProjectionHeadOptions{});
   EXPECT_EQ(CountParameters(*large), 22286592);
   EXPECT_EQ(CountParameters(*large, /*trainable_only=*/false), 22352128);
+  EXPECT_EQ(CountParameters(*ProjectionHead(ProjectionHeadOptions{.norm_last_layer = false})),
+            22352128);
   EXPECT_EQ(CountParameters(*ProjectionHead(ProjectionHeadOptions{.out = 8192})), 7606528);
   EXPECT_EQ(CountParameters(*ProjectionHead(ProjectionHeadOptions{.out = 4096})), 6557952);
 }
@@ -199,6 +306,7 @@ TEST(Initialization, MaeKeepsTheBoundsOfXavier) {
     EXPECT_LE(largest, bound) << name;
     EXPECT_GT(largest, 0.99 * bound) << name;
   };
+  EXPECT_TRUE(torch::equal(parameters["blocks.3.norm2.weight"], torch::ones({384})));
   expect_bound("blocks.0.attn.qkv.weight", 0.0625);
   expect_bound("blocks.0.attn.proj.weight", 0.08839);
   expect_bound("blocks.11.mlp.fc1.weight", 0.05591);
@@ -207,6 +315,27 @@ TEST(Initialization, MaeKeepsTheBoundsOfXavier) {
   EXPECT_NEAR(parameters["cls_token"].std().item<double>(), 0.02, 0.004);
   EXPECT_TRUE(torch::equal(parameters["norm.weight"], torch::ones({384})));
   EXPECT_TRUE(torch::equal(parameters["blocks.3.attn.qkv.bias"], torch::zeros({1152})));
+}
+
+TEST(Initialization, DecoderKeepsTheBoundOfXavierOnItsPrediction) {
+  MaeDecoder decoder(MaeDecoderOptions{});
+  InitializeMae(decoder, MakeGenerator(7));
+  const auto parameters = decoder->named_parameters();
+  const double largest = parameters["decoder_pred.weight"].abs().max().item<double>();
+  EXPECT_LE(largest, 0.07217);
+  EXPECT_GT(largest, 0.99 * 0.07217);
+  EXPECT_NEAR(parameters["mask_token"].std().item<double>(), 0.02, 0.004);
+}
+
+TEST(Initialization, DinoDrawsNormalsAndThePatchConvolutionAsTorch) {
+  VitEncoder encoder(VitOptions{.learned_pos = true});
+  InitializeDino(encoder, MakeGenerator(7));
+  const auto parameters = encoder->named_parameters();
+  EXPECT_NEAR(parameters["blocks.0.attn.qkv.weight"].std().item<double>(), 0.02, 2e-4);
+  EXPECT_NEAR(parameters["pos_embed"].std().item<double>(), 0.02, 2e-4);
+  const double largest = parameters["patch_embed.proj.weight"].abs().max().item<double>();
+  EXPECT_LE(largest, 0.03609);
+  EXPECT_GT(largest, 0.99 * 0.03608);
 }
 
 TEST(Initialization, HeadFollowsDino) {

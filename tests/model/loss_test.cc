@@ -62,6 +62,17 @@ TEST(ReconstructionLoss, NormPixUsesTheUnbiasedVariance) {
   EXPECT_EQ(ReconstructionLoss(prediction, flat, masked, 16, true).item<double>(), 0);
 }
 
+TEST(ReconstructionLoss, AbsoluteDistanceIsTheMeanOfAbsoluteErrors) {
+  const torch::Tensor images = torch::full({1, 3, 32, 32}, -2.0, kDouble);
+  const torch::Tensor prediction = torch::ones({1, 4, 768}, kDouble);
+  const torch::Tensor masked = torch::tensor({{1, 2}});
+  const auto loss = [&](Distance distance) {
+    return ReconstructionLoss(prediction, images, masked, 16, false, distance).item<double>();
+  };
+  EXPECT_DOUBLE_EQ(loss(Distance::kAbsolute), 3);
+  EXPECT_DOUBLE_EQ(loss(Distance::kSquared), 9);
+}
+
 TEST(ReconstructionLoss, IsFloat32ForHalfPrecisionPredictions) {
   const torch::Tensor loss =
       ReconstructionLoss(torch::zeros({1, 4, 768}, torch::kBFloat16), torch::ones({1, 3, 32, 32}),
@@ -130,6 +141,24 @@ TEST(DistillationLoss, RefusesCrossPairsOfOneView) {
   EXPECT_THROW(
       DistillationLoss(logits, logits, torch::zeros({1, 3}), {.pairs = Pairs::kCross, .views = 1}),
       c10::Error);
+}
+
+TEST(DistillationLoss, CountsThePairsOfAnImage) {
+  EXPECT_EQ(NumPairs(Pairs::kSame, 2), 2);
+  EXPECT_EQ(NumPairs(Pairs::kCross, 2), 2);
+  EXPECT_EQ(NumPairs(Pairs::kAll, 2), 4);
+  EXPECT_EQ(NumPairs(Pairs::kCross, 3), 6);
+  EXPECT_EQ(NumPairs(Pairs::kSame, 1), 1);
+}
+
+TEST(MeanEntropy, IsThatOfTheTeachersProbabilities) {
+  torch::manual_seed(2);
+  const torch::Tensor logits = torch::randn({6, 5}, kDouble);
+  const torch::Tensor center = torch::randn({1, 5}, kDouble);
+  EXPECT_NEAR(MeanEntropy(TeacherProbabilities(logits, center, 0.3)).item<double>(),
+              TeacherEntropy(logits, center, 0.3).item<double>(), 1e-12);
+  EXPECT_EQ(MeanEntropy(torch::eye(4)).item<double>(), 0);
+  EXPECT_NEAR(MeanEntropy(torch::full({2, 8}, 0.125, kDouble)).item<double>(), std::log(8), 1e-12);
 }
 
 TEST(TeacherEntropy, ReachesItsTwoLimits) {

@@ -52,6 +52,38 @@ TEST(OscillatingCosine, ComesBackAfterTwiceItsHalfPeriod) {
   EXPECT_DOUBLE_EQ((OscillatingCosine{3e-4, 1e-5, 20}.At(20)), 1e-5);
 }
 
+TEST(LearningRate, FollowsItsCourseAfterTheWarmUp) {
+  LearningRate rate{3e-4, 1e-5, 100, 1000};
+  EXPECT_DOUBLE_EQ(rate.At(550), (CosineWithWarmup{3e-4, 1e-5, 100, 1000}.At(550)));
+  rate.course = LearningRate::Course::kConstant;
+  EXPECT_DOUBLE_EQ(rate.At(50), 1.5e-4);
+  EXPECT_DOUBLE_EQ(rate.At(100), 3e-4);
+  EXPECT_DOUBLE_EQ(rate.At(999), 3e-4);
+}
+
+// One value an epoch, 20 epochs down and 20 up.
+TEST(LearningRate, SwingsWithAPeriodOfFortyEpochs) {
+  LearningRate rate{3e-4, 0, 0, 100 * 62};
+  rate.course = LearningRate::Course::kOscillating;
+  rate.steps_per_epoch = 62;
+  EXPECT_DOUBLE_EQ(rate.At(0), 3e-4);
+  EXPECT_DOUBLE_EQ(rate.At(61), 3e-4);
+  EXPECT_NEAR(rate.At(62), 2.9815325e-4, 1e-11);
+  EXPECT_EQ(rate.At(20 * 62), 0);
+  EXPECT_DOUBLE_EQ(rate.At(40 * 62), 3e-4);
+}
+
+TEST(CosineBetween, TheTeachersMemoryHasTheHalfLivesOfTheMethod) {
+  const auto steps_to_half = [](double momentum) {
+    int steps = 0;
+    for (double left = 1; left > 0.5; left *= momentum) ++steps;
+    return steps;
+  };
+  EXPECT_EQ(steps_to_half((CosineBetween{.996, .996, 10}.At(5))), 173);
+  // ln 2 / -ln 0.9995 is 1385.95.
+  EXPECT_EQ(steps_to_half((CosineBetween{.9995, .9995, 10}.At(5))), 1386);
+}
+
 TEST(LayerDecay, CountsLayersFromThePatchesToTheHead) {
   EXPECT_EQ(LayerOf("cls_token", 12), 0);
   EXPECT_EQ(LayerOf("pos_embed", 12), 0);

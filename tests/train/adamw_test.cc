@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
 #include <limits>
 
 namespace g2ll::train {
@@ -122,6 +123,30 @@ TEST(ClipGradientsTest, ClipsEachTensorByItself) {
   EXPECT_NEAR(large.tensor.grad()[0][0].item<double>(), 1.8, 1e-6);
   EXPECT_NEAR(large.tensor.grad()[0][1].item<double>(), 2.4, 1e-6);
   EXPECT_DOUBLE_EQ(small.tensor.grad()[0][0].item<double>(), 2.9);
+}
+
+TEST(ClipGradientsTest, LeavesANormBelowTheLimitUntouched) {
+  NamedParameter w = Parameter("w", {0, 0});
+  SetGradient(w, {2.9, 0});
+
+  EXPECT_DOUBLE_EQ(ClipGradients({w}, 3), 2.9);
+
+  EXPECT_EQ(w.tensor.grad()[0][0].item<double>(), 2.9);
+}
+
+TEST(ClipGradientsTest, GlobalModeScalesAllGradientsAlike) {
+  NamedParameter first = Parameter("first", {0, 0});
+  NamedParameter second = Parameter("second", {0});
+  SetGradient(first, {3, 0});
+  SetGradient(second, {4});
+
+  EXPECT_DOUBLE_EQ(ClipGradients({first, second}, 1, ClipMode::kGlobal), 5);
+
+  EXPECT_NEAR(first.tensor.grad()[0][0].item<double>(), 0.6, 1e-6);
+  EXPECT_NEAR(second.tensor.grad()[0][0].item<double>(), 0.8, 1e-6);
+  EXPECT_DOUBLE_EQ(ClipGradients({first, second}, 10, ClipMode::kGlobal),
+                   std::hypot(first.tensor.grad()[0][0].item<double>(),
+                              second.tensor.grad()[0][0].item<double>()));
 }
 
 TEST(ClipGradientsTest, ShowsAGradientThatIsNotFinite) {

@@ -42,15 +42,17 @@ class FakePretrain final : public data::PretrainLoader {
         images_(DiscImages(batches.num_images, batches.image_size)) {}
 
   absl::StatusOr<data::PretrainBatch> Next() override {
-    const std::vector<int64_t> indices = ShareOf(batches_, step_++);
+    const std::vector<int64_t> indices = ShareOf(batches_, step_);
     const torch::Tensor u = images_.index_select(0, torch::tensor(indices));
     data::PretrainBatch batch;
     batch.num_images = static_cast<int64_t>(indices.size());
-    batch.views = torch::cat({u, u.flip(-1) * 0.9});
+    batch.indices = indices;
+    batch.epoch = step_++ * batches_.global_batch / batches_.num_images;
+    batch.views = batches_.num_views == 1 ? u : torch::cat({u, u.flip(-1) * 0.9});
     // A quarter of the patches, another one for each image and view.
     const int64_t grid = batches_.image_size / batches_.patch;
     std::vector<torch::Tensor> visible, masked;
-    for (int64_t view = 0; view < 2; ++view) {
+    for (int64_t view = 0; view < batches_.num_views; ++view) {
       for (const int64_t index : indices) {
         const torch::Tensor is_masked =
             torch::arange(grid * grid).add(index + 2 * view).remainder(4) == 0;
@@ -137,7 +139,6 @@ pretrain::PretrainOptions TinyPretrainOptions(int64_t total_steps) {
   options.lr = {1e-3, 1e-3, 0, total_steps};
   options.weight_decay = {0.05, 0.05, total_steps};
   options.steps_per_epoch = 1;
-  options.images_per_step = 8;
   options.seed = 3;
   return options;
 }
@@ -152,7 +153,6 @@ finetune::SegmentationTaskOptions TinySegmentationOptions(int64_t total_steps) {
   options.network.channels = {16, 16, 8};
   options.lr = {3e-3, 3e-3, 0, total_steps};
   options.weight_decay = {0, 0, total_steps};
-  options.images_per_step = 8;
   options.seed = 3;
   return options;
 }
@@ -184,6 +184,9 @@ absl::Status RunLoop(train::TrainTask& task, dist::Collective& collective, Recor
   train::TrainLoopOptions options;
   options.first_step = run.first_step;
   options.last_step = run.last_step;
+  options.images_per_step = run.images_per_step;
+  options.images_in_last_step = run.images_per_step;
+  options.accumulate = run.accumulate;
   options.clip = run.clip;
   train::TrainLoop loop(options, task, optimizer, collective, telemetry, checkpointer);
   return loop.Run(run.stop);

@@ -66,6 +66,7 @@ struct FakeBatches {
   int rank = 0;
   int world_size = 1;
   int64_t first_step = 0;
+  int num_views = 2;  // pre-training only
 };
 std::unique_ptr<data::PretrainLoader> FakePretrainLoader(const FakeBatches& batches);
 std::unique_ptr<data::SegmentationLoader> FakeSegmentationLoader(const FakeBatches& batches);
@@ -83,6 +84,8 @@ struct LoopRun {
   std::string resume = {};
   std::string parent = "checkpoints/job/e1";
   double clip = 3;
+  int64_t images_per_step = 8;
+  int64_t accumulate = 1;
   std::stop_token stop = {};
   train::History history = {};
 };

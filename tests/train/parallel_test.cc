@@ -2,14 +2,16 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
-#include <iomanip>
+#include <cstring>
+#include <functional>
 #include <limits>
-#include <sstream>
 
 #include "tests/train/fakes.h"
 #include "tests/train/gang.h"
+#include "tests/train/scripted_task.h"
 #include "worker/job/outcome.h"
 #include "worker/train/failure.h"
 
@@ -25,30 +27,63 @@ using test::TempDirectory;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// Three steps on the same eight images; returns losses and a sum over parameters.
-std::string ThreeSteps(train::TrainTask& task, dist::Collective& collective) {
+// How a global batch of eight images is worked on.
+struct Split {
+  int ranks = 1;
+  int64_t accumulate = 1;
+};
+
+void Append(const torch::Tensor& tensor, std::vector<double>& numbers) {
+  const torch::Tensor values = tensor.detach().to(torch::kFloat64).contiguous();
+  const double* value = values.const_data_ptr<double>();
+  numbers.insert(numbers.end(), value, value + values.numel());
+}
+
+// Loss of the global batch, and its gradients in the parameters.
+double LossAndGradients(train::TrainTask& task, const train::StepContext& context,
+                        int64_t accumulate, dist::Collective& collective,
+                        dist::GradientReducer& reducer) {
+  const auto parts = train::SplitShare(task.LoadBatch(context).value(), accumulate);
+  reducer.ZeroGradients();
+  torch::Tensor loss = torch::zeros({}, torch::kFloat64);
+  for (const train::MicroBatch& part : parts) {
+    const train::StepResult result = task.ComputeLoss(context, part);
+    reducer.Backward(result.loss, part.end == parts.back().end);
+    loss += result.loss.detach().to(torch::kFloat64) / collective.world_size();
+  }
+  collective.AllReduceSum(loss);
+  return loss.item<double>();
+}
+
+// Three steps on the same eight images at a constant rate: the losses, then every
+// element of every parameter.
+std::vector<double> ThreeSteps(train::TrainTask& task, int64_t accumulate,
+                               dist::Collective& collective) {
   train::AdamW optimizer(task.Parameters(), {});
   std::vector<torch::Tensor> tensors;
   for (const auto& parameter : optimizer.parameters()) tensors.push_back(parameter.tensor);
   auto reducer = collective.MakeGradientReducer(tensors);
-  std::ostringstream out;
-  out << std::setprecision(17);
+  std::vector<double> numbers;
   for (int64_t step = 0; step < 3; ++step) {
-    const train::StepContext context{step, static_cast<double>(step)};
-    if (!task.LoadBatch(context).ok()) return "no batch";
-    reducer->ZeroGradients();
-    const train::StepResult result = task.ComputeLoss(context);
-    reducer->Backward(result.loss);
-    torch::Tensor loss = result.loss.detach() / collective.world_size();
-    collective.AllReduceSum(loss);
+    const train::StepContext context{step, static_cast<double>(step), 8};
+    numbers.push_back(LossAndGradients(task, context, accumulate, collective, *reducer));
     train::ClipGradients(optimizer.parameters(), 3);
     optimizer.Step(1e-3, 0.05, task.PlanStep(context).frozen);
     task.AfterStep(context);
-    out << loss.item<double>() << " ";
   }
-  torch::NoGradGuard no_grad;
-  for (const torch::Tensor& tensor : tensors) out << tensor.norm().item<double>() << " ";
-  return out.str();
+  for (const torch::Tensor& tensor : tensors) Append(tensor, numbers);
+  return numbers;
+}
+
+// A gang's results are text: bytes of doubles are that too.
+std::string Packed(const std::vector<double>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(double)};
+}
+
+std::vector<double> Unpacked(const std::string& bytes) {
+  std::vector<double> numbers(bytes.size() / sizeof(double));
+  std::memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(double));
+  return numbers;
 }
 
 FakeBatches ShareOf(const dist::Collective& collective) {
@@ -58,57 +93,136 @@ FakeBatches ShareOf(const dist::Collective& collective) {
   return batches;
 }
 
-std::string PretrainThreeSteps(dist::Collective& collective, torch::Dtype dtype) {
-  pretrain::PretrainOptions options = test::TinyPretrainOptions(3);
-  options.dtype = dtype;
-  pretrain::PretrainTask task(options, test::FakePretrainLoader(ShareOf(collective)), collective);
-  return ThreeSteps(task, collective);
+using Run = std::function<std::vector<double>(dist::Collective&, int64_t accumulate, torch::Dtype)>;
+
+Run Pretraining(const pretrain::PretrainOptions& options, int num_views = 2) {
+  return
+      [options, num_views](dist::Collective& collective, int64_t accumulate, torch::Dtype dtype) {
+        pretrain::PretrainOptions typed = options;
+        typed.dtype = dtype;
+        FakeBatches share = ShareOf(collective);
+        share.num_views = num_views;
+        pretrain::PretrainTask task(typed, test::FakePretrainLoader(share), collective);
+        std::vector<double> numbers = ThreeSteps(task, accumulate, collective);
+        if (task.teacher() == nullptr) return numbers;
+        for (const auto& tensor : task.teacher()->encoder()->parameters()) Append(tensor, numbers);
+        for (const auto& tensor : task.teacher()->head()->parameters()) Append(tensor, numbers);
+        Append(task.center()->value(), numbers);
+        if (task.patch_center() != nullptr) Append(task.patch_center()->value(), numbers);
+        return numbers;
+      };
 }
 
-std::string FinetuneThreeSteps(dist::Collective& collective, torch::Dtype dtype) {
+std::vector<double> FinetuneThreeSteps(dist::Collective& collective, int64_t accumulate,
+                                       torch::Dtype dtype) {
   finetune::SegmentationTaskOptions options = test::TinySegmentationOptions(3);
   options.dtype = dtype;
   finetune::SegmentationTask task(options, test::FakeSegmentationLoader(ShareOf(collective)),
                                   nullptr, collective);
-  return ThreeSteps(task, collective);
+  return ThreeSteps(task, accumulate, collective);
 }
 
-std::vector<double> Numbers(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<double> numbers;
-  for (double x; in >> x;) numbers.push_back(x);
-  return numbers;
+// In fp32 only the three losses: Adam's division blows rounding up in the weights.
+void ExpectSameNumbers(const std::vector<double>& actual, const std::vector<double>& expected,
+                       torch::Dtype dtype) {
+  const bool is_double = dtype == torch::kFloat64;
+  ASSERT_GT(expected.size(), 3u);
+  ASSERT_EQ(actual.size(), expected.size());
+  double largest = 0;
+  for (size_t i = 0; i < (is_double ? expected.size() : 3); ++i) {
+    ASSERT_TRUE(std::isfinite(actual[i])) << i;
+    largest = std::max(largest, std::abs(actual[i] - expected[i]));
+  }
+  EXPECT_LT(largest, is_double ? 1e-9 : 1e-5);
 }
 
-using Steps = std::string (*)(dist::Collective&, torch::Dtype);
-
-void ExpectSameOnOneAndMoreRanks(Steps steps, int ranks, torch::Dtype dtype, double tolerance) {
-  const auto one = RunGang(1, [&](dist::Collective& c) { return steps(c, dtype); });
-  const auto more = RunGang(ranks, [&](dist::Collective& c) { return steps(c, dtype); });
-  const std::vector<double> expected = Numbers(one[0].output);
-  ASSERT_GT(expected.size(), 3u) << one[0].output;
-  for (const RankResult& rank : more) {
-    const std::vector<double> actual = Numbers(rank.output);
-    ASSERT_EQ(actual.size(), expected.size()) << rank.output;
-    // In fp32 only the losses: Adam's division blows rounding up in the weights.
-    const size_t compared = dtype == torch::kFloat64 ? expected.size() : 3;
-    for (size_t i = 0; i < compared; ++i) {
-      EXPECT_NEAR(actual[i], expected[i], tolerance * std::max(1.0, std::abs(expected[i]))) << i;
+void ExpectSameHoweverSplit(const Run& run, const std::vector<Split>& splits) {
+  for (const torch::Dtype dtype : {torch::kFloat32, torch::kFloat64}) {
+    const auto of = [&](const Split& split) {
+      return RunGang(split.ranks, [&](dist::Collective& collective) {
+        return Packed(run(collective, split.accumulate, dtype));
+      });
+    };
+    const std::vector<double> whole = Unpacked(of({})[0].output);
+    for (const Split& split : splits) {
+      SCOPED_TRACE(std::to_string(split.ranks) + " ranks, " + std::to_string(split.accumulate) +
+                   " parts, " + (dtype == torch::kFloat64 ? "fp64" : "fp32"));
+      const auto ranks = of(split);
+      EXPECT_TRUE(ranks.front().output == ranks.back().output) << "ranks differ";
+      ExpectSameNumbers(Unpacked(ranks.front().output), whole, dtype);
     }
   }
-  EXPECT_EQ(more.front().output, more.back().output) << "ranks differ";
 }
 
-TEST(ParallelTest, PretrainingOnTwoRanksIsTheSameAsOnOne) {
-  ExpectSameOnOneAndMoreRanks(PretrainThreeSteps, 2, torch::kFloat32, 1e-5);
+const std::vector<Split> kTwoRanksOrTwoParts = {{.ranks = 2}, {.accumulate = 2}};
+
+// The oracle of method section 7: 1 rank x 8 == 2 ranks x 4 == accumulation 2 x 4.
+TEST(ParallelTest, G2llIsTheSameOnOneRankTwoFourAndInParts) {
+  // Three parts of eight images have 3, 3 and 2.
+  ExpectSameHoweverSplit(
+      Pretraining(test::TinyPretrainOptions(3)),
+      {{.ranks = 2}, {.ranks = 4}, {.accumulate = 2}, {.accumulate = 3}, {2, 2}});
 }
 
-TEST(ParallelTest, PretrainingOnFourRanksHasTheSameWeightsInDoublePrecision) {
-  ExpectSameOnOneAndMoreRanks(PretrainThreeSteps, 4, torch::kFloat64, 1e-9);
+TEST(ParallelTest, MaeIsTheSameOnOneRankTwoAndInParts) {
+  pretrain::PretrainOptions options = test::TinyPretrainOptions(3);
+  options.distill.reset();
+  options.mim->norm_pix = true;
+  ExpectSameHoweverSplit(Pretraining(options, /*num_views=*/1), kTwoRanksOrTwoParts);
+}
+
+TEST(ParallelTest, DinoWithStochasticDepthIsTheSameOnOneRankTwoAndInParts) {
+  pretrain::PretrainOptions options = test::TinyPretrainOptions(3);
+  options.mim.reset();
+  options.student_input = pretrain::StudentInput::kAll;
+  options.encoder.learned_pos = true;
+  options.encoder.drop_path = 0.1;
+  options.distill->pairs = loss::Pairs::kCross;
+  ExpectSameHoweverSplit(Pretraining(options), kTwoRanksOrTwoParts);
+}
+
+TEST(ParallelTest, PatchDistillationAndKoLeoAreTheSameOnOneRankTwoAndInParts) {
+  pretrain::PretrainOptions options = test::TinyPretrainOptions(3);
+  options.encoder.drop_path = 0.3;
+  options.distill->pairs = loss::Pairs::kCross;
+  options.ibot.emplace();
+  options.koleo_lambda = 0.1;
+  ExpectSameHoweverSplit(Pretraining(options),
+                         {{.ranks = 2}, {.ranks = 4}, {.accumulate = 2}, {2, 2}});
+}
+
+TEST(ParallelTest, SinkhornAndMasksFromAttentionAreTheSameOnOneRankTwoAndInParts) {
+  pretrain::PretrainOptions options = test::TinyPretrainOptions(3);
+  options.student_input = pretrain::StudentInput::kMaskToken;
+  options.attention_mask.emplace();
+  options.attention_mask->kind = mask::MaskKind::kAttention;
+  options.is_summed = true;
+  options.distill->centering = pretrain::Centering::kSinkhorn;
+  options.distill->head.norm_last_layer = false;
+  options.ibot.emplace();
+  options.ibot->source = pretrain::IbotOptions::Source::kEncoder;
+  ExpectSameHoweverSplit(Pretraining(options), kTwoRanksOrTwoParts);
 }
 
 TEST(ParallelTest, FinetuningOnTwoRanksIsTheSameAsOnOne) {
-  ExpectSameOnOneAndMoreRanks(FinetuneThreeSteps, 2, torch::kFloat32, 1e-5);
+  ExpectSameHoweverSplit(FinetuneThreeSteps, {{.ranks = 2}});
+}
+
+// Only rank 1's gradient is bad; the sum over the ranks alone would not tell.
+TEST(ParallelTest, AGradientThatIsNotFiniteNamesTheRankAndTheTensorOnAll) {
+  const auto results = RunGang(2, [](dist::Collective& collective) {
+    test::ScriptedTask task;
+    if (collective.rank() == 1) task.bad_gradient_step = 1;
+    Recorder recorder;
+    TempDirectory storage;
+    LoopRun run{.last_step = 5, .storage = storage.path()};
+    const absl::Status status = test::RunLoop(task, collective, recorder, run);
+    return std::to_string(job::ExitCodeOf(status)) + " " + std::string(status.message());
+  });
+
+  for (const RankResult& result : results) {
+    EXPECT_THAT(result.output, StartsWith("79 update 2, rank 1: the gradient of w"));
+  }
 }
 
 TEST(ParallelTest, ALossThatIsNotFiniteOnOneRankEndsAllAtTheSameStep) {
@@ -142,6 +256,7 @@ TEST(ParallelTest, ALossThatIsNotFiniteOnOneRankEndsAllAtTheSameStep) {
 
   for (const RankResult& result : results) {
     EXPECT_THAT(result.output, StartsWith("79 update 3, rank 1: loss/mim"));
+    EXPECT_THAT(result.output, HasSubstr("the pixels of image 4, image 5, image 6 are not"));
   }
 }
 
