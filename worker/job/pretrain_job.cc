@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/job/export_config.h"
+#include "worker/job/input_scale.h"
+#include "worker/job/job_report.h"
 #include "worker/job/rank_context.h"
 #include "worker/pretrain/pretrain_task.h"
 #include "worker/train/failure.h"
@@ -14,14 +16,31 @@ namespace g2ll::job {
 using train::FailureKind;
 using train::WithFailure;
 
+namespace {
+
+// A few images as the student got them in the last pass over the data.
+absl::StatusOr<data::PretrainBatch> LoadForPictures(const TrainingData& training,
+                                                    data::PretrainLoaderOptions loading) {
+  const PictureSampler pictures = SamplerForPictures(training, loading.seed);
+  loading.threads = 1;
+  loading.prefetch = 1;
+  G2LL_ASSIGN_OR_RETURN(const auto loader,
+                        data::PretrainLoader::Create(*training.dataset, pictures.sampler, loading,
+                                                     pictures.first_step));
+  return loader->Next();
+}
+
+}  // namespace
+
 absl::Status RunPretrain(const RankContext& context) {
   const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
+  if (spec.method() == v1::PretrainSpec::SUPERVISED) return RunSupervised(context);
   auto data = OpenTrainingData(context, spec.data(), spec.train(), spec.seed(),
                                /*needs_masks=*/false);
   if (!data.ok()) return WithFailure(data.status(), FailureKind::kData);
 
   pretrain::PretrainOptions options = PretrainOptionsOf(spec, data->length);
-  options.images_per_step = data->images_per_step;
+  options.image_id = [&dataset = *data->dataset](int64_t index) { return dataset.id(index); };
   options.device = context.device;
   if (!options.mim && !options.distill) {
     return WithFailure(
@@ -32,43 +51,64 @@ absl::Status RunPretrain(const RankContext& context) {
   const int64_t num_patches = GridOf(options.encoder) * GridOf(options.encoder);
   const auto num_visible =
       static_cast<int64_t>(static_cast<double>(num_patches) * (1 - spec.mask().gamma()));
-  if (options.mim && num_visible == num_patches) {
+  if ((options.mim || options.ibot) && num_visible == num_patches) {
     return WithFailure(absl::InvalidArgumentError(absl::StrCat(
                            "mask.gamma ", spec.mask().gamma(), " masks none of ", num_patches,
                            " patches, so there is nothing to reconstruct; raise it or set "
-                           "mim.lambda to 0")),
+                           "mim.lambda and ibot.lambda to 0")),
                        FailureKind::kConfig);
   }
 
   data::PretrainLoaderOptions loading;
-  loading.input = InputOf(spec.model(), spec.data());
+  const auto scale = InputScaleOf({.norm = spec.data().norm(),
+                                   .image_size = spec.model().image_size(),
+                                   .threads = std::max(1, context.assignment.threads()),
+                                   .source_config = {}},
+                                  *data->dataset);
+  if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
+  loading.input = InputOf(spec.model(), *scale);
   loading.augmentation = ViewsOf(spec.aug());
   loading.mask = MaskOf(spec.mask());
   // A student that sees everything needs no regions; random masks cost nothing.
-  if (!options.is_student_masked) loading.mask.kind = mask::MaskKind::kRandom;
+  if (options.student_input == pretrain::StudentInput::kAll) {
+    loading.mask = {.kind = mask::MaskKind::kRandom,
+                    .gamma = loading.mask.gamma,
+                    .regions = loading.mask.regions};
+  }
+  loading.slic = SlicOf(spec.slic(), loading.mask.regions);
+  loading.regions_per_view = spec.slic().source() == v1::SlicSpec::VIEW;
+  loading.schedule_steps = data->length.schedule_steps;
   loading.num_views = spec.method() == v1::PretrainSpec::MAE ? 1 : 2;
   loading.seed = spec.seed();
   loading.threads = std::max(1, context.assignment.threads());
   loading.cache_dir = context.assignment.cache_dir();
 
   TrainingRun run{.kind = "PretrainJob",
-                  .export_config_json = ExportConfigJson(options.encoder, loading.input, {}),
+                  .export_config_json = ExportConfigJson(options.encoder, loading.input),
                   .train = spec.train(),
                   .optim = spec.optim(),
                   .policy = spec.policy(),
                   .seed = spec.seed(),
                   .length = data->length,
                   .ancestors = {}};
-  for (int64_t i = 0; i < data->dataset->size(); ++i) {
-    run.ancestors.pretrain_ids.push_back(data->dataset->id(i));
-  }
+  run.training_ids = IdsOf(*data->dataset);
+  run.ancestors.pretrain_ids = run.training_ids;
+  pretrain::PretrainTask* trained = nullptr;  // lives until Train returns
+  run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
+    G2LL_ASSIGN_OR_RETURN(data::PretrainBatch batch, LoadForPictures(*data, loading));
+    report.pictures = PicturesOf(trained->Preview(std::move(batch)), {*scale, loading.input.patch},
+                                 *data->dataset);
+    return absl::OkStatus();
+  };
   return Train(
       context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
         auto loader =
             data::PretrainLoader::Create(*data->dataset, *data->sampler, loading, first_step);
         if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
-        return std::make_unique<pretrain::PretrainTask>(options, *std::move(loader),
-                                                        context.collective);
+        auto task = std::make_unique<pretrain::PretrainTask>(options, *std::move(loader),
+                                                             context.collective);
+        trained = task.get();
+        return task;
       });
 }
 

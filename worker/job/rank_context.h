@@ -7,6 +7,7 @@
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "g2ll/trainer/v1/trainer.pb.h"
@@ -14,6 +15,7 @@
 #include "worker/data/sampler.h"
 #include "worker/dist/collective.h"
 #include "worker/job/spec_options.h"
+#include "worker/report/training_report.h"
 #include "worker/run/run_events.h"
 #include "worker/train/history.h"
 #include "worker/train/train_task.h"
@@ -33,7 +35,6 @@ struct RankContext {
 struct TrainingData {
   std::unique_ptr<data::Dataset> dataset;
   std::unique_ptr<data::ShardSampler> sampler;
-  int64_t images_per_step = 0;  // of the global batch
   RunLength length;
 };
 
@@ -42,6 +43,14 @@ struct TrainingData {
 absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const v1::DataSpec& data,
                                               const v1::TrainSpec& train, int64_t seed,
                                               bool needs_masks);
+
+// The same of a data set that is described whole.
+absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
+                                              const data::DatasetOptions& options,
+                                              const v1::TrainSpec& train, int64_t seed);
+
+// The ids of the images, in the order of the set.
+std::vector<std::string> IdsOf(const data::Dataset& dataset);
 
 // What a checkpoint of this job says about itself and its ancestors.
 struct TrainingRun {
@@ -53,6 +62,9 @@ struct TrainingRun {
   int64_t seed = 0;
   RunLength length;
   train::History ancestors;  // runs and images that this job builds on
+  std::vector<std::string> training_ids = {};  // images that it learns from
+  // Adds the pictures of the finished run to its report, on rank 0; may be empty.
+  std::function<absl::Status(report::TrainingReport& report)> add_pictures = {};
 };
 
 // Makes the task once the first step is known: a loader starts there.
@@ -64,6 +76,7 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
 
 // One function per kind of job.
 absl::Status RunPretrain(const RankContext& context);
+absl::Status RunSupervised(const RankContext& context);  // a PretrainJob on diagnoses
 absl::Status RunFinetune(const RankContext& context);
 absl::Status RunEvaluate(const RankContext& context);
 

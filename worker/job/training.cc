@@ -1,5 +1,6 @@
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "proto/common/status_macros.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/dist/cuda_backend.h"
+#include "worker/job/job_report.h"
 #include "worker/job/rank_context.h"
 #include "worker/train/checkpointer.h"
 #include "worker/train/failure.h"
@@ -47,6 +49,7 @@ train::Checkpointer::Options CheckpointerOptions(const RankContext& context, con
   options.manifest.config_digest = ConfigDigest(assignment);
   options.config_json = ConfigJson(assignment);
   options.export_config_json = run.export_config_json;
+  options.training_ids = run.training_ids;
   options.every = CheckpointInterval(run.policy);
   options.selection_score = task.SelectionScore();
   return options;
@@ -68,13 +71,14 @@ absl::StatusOr<bool> ChoosePrecision(v1::TrainSpec::Precision precision, torch::
 absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const v1::DataSpec& spec,
                                               const v1::TrainSpec& train, int64_t seed,
                                               bool needs_masks) {
-  data::DatasetOptions options;
-  options.source = spec.source();
-  G2LL_ASSIGN_OR_RETURN(options.split, SplitOf(spec));
+  G2LL_ASSIGN_OR_RETURN(data::DatasetOptions options, DatasetOf(spec));
   options.needs_masks = needs_masks;
-  options.fraction = spec.fraction();
-  options.max_images = spec.max_images();
-  options.subset_seed = spec.subset_seed();
+  return OpenTrainingData(context, options, train, seed);
+}
+
+absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
+                                              const data::DatasetOptions& options,
+                                              const v1::TrainSpec& train, int64_t seed) {
   TrainingData training;
   G2LL_ASSIGN_OR_RETURN(training.dataset, data::Dataset::Open(options));
 
@@ -87,7 +91,7 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const 
         FailureKind::kConfig);
   }
   if (num_images < world_size) {
-    return absl::FailedPreconditionError(absl::StrCat(spec.source(), ": ", num_images,
+    return absl::FailedPreconditionError(absl::StrCat(options.source, ": ", num_images,
                                                       " images cannot feed ", world_size,
                                                       " ranks; use fewer ranks"));
   }
@@ -97,14 +101,30 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const 
   sampler.seed = seed;
   sampler.rank = context.collective.rank();
   sampler.world_size = world_size;
+  sampler.drop_last = !train.has_drop_last() || train.drop_last();
   training.sampler = std::make_unique<data::ShardSampler>(sampler);
-  training.images_per_step = std::min<int64_t>(train.global_batch(), num_images);
   training.length = RunLengthOf(train, training.sampler->steps_per_epoch());
-  log::Info("data", {{"source", spec.source()},
+  training.length.images_per_step = std::min<int64_t>(train.global_batch(), num_images);
+  training.length.images_in_last_step = training.sampler->last_batch();
+  if (training.length.images_in_last_step < world_size) {
+    return WithFailure(
+        absl::InvalidArgumentError(absl::StrCat(
+            "train.dropLast false: the last ", training.length.images_in_last_step, " of ",
+            num_images, " images cannot feed ", world_size,
+            " ranks; use true, fewer ranks or another train.globalBatch")),
+        FailureKind::kConfig);
+  }
+  log::Info("data", {{"source", options.source},
                      {"images", num_images},
                      {"steps_per_epoch", training.length.steps_per_epoch},
                      {"steps", training.length.last_step}});
   return training;
+}
+
+std::vector<std::string> IdsOf(const data::Dataset& dataset) {
+  std::vector<std::string> ids;
+  for (int64_t i = 0; i < dataset.size(); ++i) ids.push_back(dataset.id(i));
+  return ids;
 }
 
 absl::Status Train(const RankContext& context, const TrainingRun& run, const MakeTask& make_task) {
@@ -139,12 +159,16 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
   train::TrainLoopOptions options;
   options.first_step = first_step;
   options.last_step = run.length.last_step;
+  options.images_per_step = run.length.images_per_step;
+  options.images_in_last_step = run.length.images_in_last_step;
+  options.accumulate = std::max(1, run.train.accumulate());
   options.clip = run.optim.clip();
+  options.clip_mode = ClipModeOf(run.optim);
   options.is_bf16 = *is_bf16;
   options.device = context.device;
-  options.seed = run.seed;
   train::TrainLoop loop(options, *task, optimizer, context.collective, telemetry, checkpointer);
   G2LL_RETURN_IF_ERROR(loop.Run(context.stop));
+  if (context.collective.rank() == 0) ReportTraining(context, run, task->name(), history.runs.back());
   // Nobody leaves before the last checkpoint counts.
   context.collective.Barrier();
   return absl::OkStatus();
