@@ -18,12 +18,15 @@ sys.path.insert(0, FOLDER)
 import generate  # noqa: E402  (the script that writes the files)
 
 METHODS = ("random", "supervised", "mae", "dino", "g2ll")
-# Three updates of a quarter of the batch: enough to see that a job runs to its end. One
-# rank each, so that two jobs run side by side.
-SHORT = ("spec.train.maxSteps=3", "spec.train.globalBatch=8", "spec.resources.ranks.max=1",
-         "spec.resources.cpusPerRank=1", "finetune.train.validateEvery=3",
-         "finetune.data.maxValidationImages=4", "evaluate.data.maxImages=6",
-         "pretrain.data.maxImages=24")
+# A few updates on a few images: enough to see that a job runs to its end. One rank each,
+# so that two jobs run side by side.
+SHORT = ("pretrain.data.source=synthetic:dermoscopy?count=32&seed=1", "pretrain.train.maxSteps=3",
+         "finetune.data.maxValidationImages=4", "finetune.train.maxSteps=6",
+         "evaluate.data.source=synthetic:dermoscopy?count=16&seed=2", "evaluate.data.maxImages=4",
+         "spec.train.globalBatch=8", "spec.resources.ranks.max=1", "spec.resources.cpusPerRank=1")
+
+# Long enough that masks are seen, for the runs whose predictions are compared.
+LONGER = ("finetune.train.maxSteps=60",)
 
 
 def job_file(scale, name):
@@ -136,9 +139,10 @@ class SmokeRunsTest(unittest.TestCase):
     def setUpClass(cls):
         cls.cluster = support.Cluster(workers=2)
         cls.enterClassContext(cls.cluster)
-        settings = list(itertools.chain.from_iterable(("--set", change) for change in SHORT))
         cls.jobs = []
         for name in names("smoke"):
+            changes = SHORT + (LONGER if name.endswith("-100.yaml") else ())
+            settings = [word for change in changes for word in ("--set", change)]
             submitted = cls.cluster.ok("submit", "-f", job_file("smoke", name), "-o", "json",
                                        *settings).splitlines()
             cls.jobs += [json.loads(line)["name"].rpartition("/")[2] for line in submitted]
