@@ -105,6 +105,7 @@ TEST_F(ToolTest, CheckNamesEveryFault) {
                                                    std::pair{"missing_mask", "08.jpg"},
                                                    std::pair{"mask_values", "02_segmentation.png"},
                                                    std::pair{"mask_size", "03_segmentation.png"},
+                                                   std::pair{"mask_full", "03_segmentation.png"},
                                                    std::pair{"orphan_mask", "09_segmentation.png"},
                                                    std::pair{"duplicate_content", "08.jpg"}));
 }
@@ -140,6 +141,28 @@ TEST_F(ToolTest, CheckDataAnswersInOneJsonLine) {
   EXPECT_THAT(bad.out, HasSubstr("nowhere: no such folder"));
 }
 
+TEST_F(ToolTest, CheckDataLooksAtClassesExclusionsAndSubsetsAsAJobDoes) {
+  const std::string source = "synthetic:dermoscopy?count=12";
+  const auto images = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"check-data", "--source", source, "--split", "train"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return nlohmann::json::parse(Tool(arguments).out);
+  };
+  data::test::WriteBytes(folder_ / "ids.txt", "synthetic_train_0000001\n");
+  EXPECT_EQ(images({"--exclude", folder_ / "ids.txt", "--exclude", "held"})["images"], 11);
+  EXPECT_EQ(images({"--fraction", "0.5", "--subset-seed", "-1"})["images"], 6);
+  EXPECT_EQ(images({"--max-images", "3"})["images"], 3);
+  EXPECT_NE(images({"--classes"})["digest"], images({})["digest"]);
+
+  EXPECT_THAT(images({"--fraction", "0.001"})["message"].get<std::string>(),
+              HasSubstr("data.fraction 0.001 leaves none"));
+  EXPECT_THAT(images({"--exclude", "/no/such.txt"})["message"].get<std::string>(),
+              HasSubstr("/no/such.txt: no such file"));
+  EXPECT_THAT(
+      images({"--classes", "--class-file", folder_ / "ids.txt"})["message"].get<std::string>(),
+      HasSubstr("data.classFile"));
+}
+
 TEST_F(ToolTest, CheckDataNoticesAFileThatIsNoPicture) {
   data::test::WriteJpeg(folder_ / "a.jpg", data::test::VariedImage(16, 1));
   data::test::WriteBytes(folder_ / "b.jpg", "hello");
@@ -155,26 +178,6 @@ TEST_F(ToolTest, WrongUsageIsExitCodeTwo) {
   EXPECT_EQ(Tool({"data", "generate", "--to", folder_ / "x", "--count", "-1"}).exit_code, 2);
   EXPECT_EQ(Tool({"check-data", "--source", "x", "--split", "half"}).exit_code, 2);
   EXPECT_EQ(Tool({"--help"}).exit_code, 0);
-}
-
-TEST_F(ToolTest, MaskPreviewDrawsThreePicturesSideBySide) {
-  data::test::WriteJpeg(folder_ / "lesion.jpg", data::test::TwoToneDisc(256, 60));
-  const Outcome outcome = Tool({"mask", "preview", folder_ / "lesion.jpg", "--to", folder_ / "out",
-                                "--strategy", "semantic", "--gamma", "0.5"});
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.error;
-  const auto picture = data::ReadImage(folder_ / "out/lesion_mask.png");
-  ASSERT_TRUE(picture.ok());
-  EXPECT_EQ(picture->width, 3 * 256 + 16);
-  // Half of the third picture is the grey of masked patches.
-  int64_t gray = 0;
-  for (int y = 0; y < 256; ++y) {
-    for (int x = 528; x < 784; ++x) {
-      const uint8_t* pixel = &picture->pixels[(static_cast<size_t>(y) * 784 + x) * 3];
-      gray += pixel[0] == 128 && pixel[1] == 128 && pixel[2] == 128 ? 1 : 0;
-    }
-  }
-  EXPECT_EQ(gray, 128 * 256);
-  EXPECT_EQ(Tool({"mask", "preview", folder_ / "no.jpg", "--to", folder_ / "out"}).exit_code, 1);
 }
 
 }  // namespace

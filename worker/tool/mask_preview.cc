@@ -1,123 +1,160 @@
 #include "worker/tool/mask_preview.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
-#include <set>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/clean_image.h"
 #include "worker/data/image_codec.h"
+#include "worker/data/region_contrast.h"
 #include "worker/data/resize.h"
 #include "worker/data/slic.h"
+#include "worker/mask/attention_mask.h"
 #include "worker/random/rng.h"
+#include "worker/tool/mask_figure.h"
+#include "worker/tool/picture_list.h"
 
 namespace g2ll::tool {
 namespace {
 
-constexpr int kGap = 8;
-constexpr uint8_t kMaskedGray = 128;
+using Strategies = std::vector<std::unique_ptr<mask::MaskStrategy>>;
 
-size_t At(const data::Image& image, int y, int x) {
-  return (static_cast<size_t>(y) * static_cast<size_t>(image.width) + static_cast<size_t>(x)) * 3;
-}
+constexpr int kThin = 1;
+constexpr int kThick = 3;
 
-// Borders between regions in yellow.
-data::Image DrawRegions(data::Image image, const data::LabelMap& regions) {
-  constexpr std::array<uint8_t, 3> kBorder = {255, 230, 0};
-  const auto label = [&](int y, int x) {
-    return regions.labels[static_cast<size_t>(y) * static_cast<size_t>(regions.width) +
-                          static_cast<size_t>(x)];
-  };
-  for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x) {
-      const bool is_border = (x + 1 < image.width && label(y, x) != label(y, x + 1)) ||
-                             (y + 1 < image.height && label(y, x) != label(y + 1, x));
-      if (is_border) std::copy(kBorder.begin(), kBorder.end(), &image.pixels[At(image, y, x)]);
-    }
+// An image and what its masks are drawn from.
+struct Source {
+  data::Image image;
+  data::LabelMap pixels;
+  mask::RegionMap regions;
+};
+
+std::string TitleOf(mask::MaskKind kind) {
+  switch (kind) {
+    case mask::MaskKind::kRandom:
+      return "random";
+    case mask::MaskKind::kSemantic:
+      return "semantic";
+    case mask::MaskKind::kSemanticFocal:
+      return "semantic focal";
+    case mask::MaskKind::kBlock:
+      return "block";
+    case mask::MaskKind::kAttention:
+      break;
   }
-  return image;
+  return "attmask";
 }
 
-data::Image DrawMask(data::Image image, const mask::PatchMask& mask, int patch) {
-  const int cols = image.width / patch;
-  for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x) {
-      if (!mask.masked[static_cast<size_t>(y / patch * cols + x / patch)]) continue;
-      std::fill_n(&image.pixels[At(image, y, x)], 3, kMaskedGray);
-    }
+std::string Counted(int count, const char* what) {
+  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
+}
+
+std::string NoteOf(const mask::PatchMask& mask, const mask::MaskPlan& plan) {
+  const size_t num_masked = mask.MaskedIds().size();
+  if (plan.unstructured) {
+    return absl::StrCat(num_masked, " of ", mask.masked.size(), " patches masked");
   }
-  return image;
-}
-
-data::Image SideBySide(const std::array<data::Image, 3>& pictures) {
-  data::Image joined;
-  joined.height = pictures[0].height;
-  joined.width = 3 * pictures[0].width + 2 * kGap;
-  joined.pixels.assign(static_cast<size_t>(joined.height) * static_cast<size_t>(joined.width) * 3,
-                       255);
-  for (size_t i = 0; i < pictures.size(); ++i) {
-    const data::Image& picture = pictures[i];
-    const int left = static_cast<int>(i) * (picture.width + kGap);
-    for (int y = 0; y < picture.height; ++y) {
-      std::copy_n(&picture.pixels[At(picture, y, 0)], static_cast<size_t>(picture.width) * 3,
-                  &joined.pixels[At(joined, y, left)]);
-    }
+  if (plan.central.empty()) {
+    const auto [least, most] = std::minmax_element(plan.quotas.begin(), plan.quotas.end());
+    return *least == *most ? absl::StrCat(*least, " in each region")
+                           : absl::StrCat(*least, " to ", *most, " in each region");
   }
-  return joined;
+  int central = 0;
+  for (const int region : plan.central) central += plan.quotas[static_cast<size_t>(region)];
+  return absl::StrCat(central, " of ", num_masked, " in ",
+                      Counted(static_cast<int>(plan.central.size()), "central region"));
 }
 
-absl::StatusOr<data::Image> Preview(const PreviewOptions& options,
-                                    const mask::MaskStrategy& strategy, const std::string& path) {
+absl::StatusOr<Source> Read(const PreviewOptions& options, const std::string& path) {
   const int side = options.image_size;
+  Source source;
   G2LL_ASSIGN_OR_RETURN(const data::Image read, data::ReadImage(path, side));
-  const data::Image image = data::ResizeImage(read, side, side);
+  source.image = data::ResizeImage(read, side, side);
   data::SlicOptions slic;
   slic.regions = options.mask.regions;
-  const data::LabelMap pixels = data::SlicRegions(image, slic);
-  G2LL_ASSIGN_OR_RETURN(const mask::RegionMap regions,
-                        data::RegionsOfPatches(pixels, options.patch));
-  random::Rng rng({.seed = static_cast<uint64_t>(options.seed),
-                   .sample = random::HashId(std::filesystem::path(path).stem().string()),
-                   .purpose = random::Purpose::kMask});
-  std::vector<double> noise(regions.patches.labels.size());
-  for (double& value : noise) value = rng.Uniform();
-  return SideBySide({image, DrawRegions(image, pixels),
-                     DrawMask(image, strategy.Draw(regions, noise), options.patch)});
+  source.pixels = data::SlicRegions(source.image, slic);
+  G2LL_ASSIGN_OR_RETURN(source.regions, data::RegionsOfPatches(source.pixels, options.patch));
+  data::MeasureContrast(source.image, source.pixels, options.patch, source.regions);
+  return source;
+}
+
+Panel MaskedPanel(const PreviewOptions& options, const Source& source,
+                  const mask::MaskStrategy& strategy, const random::Key& key) {
+  const size_t num_patches = source.regions.patches.labels.size();
+  const mask::MaskPlan plan = strategy.Plan(source.regions);
+  const mask::PatchMask mask =
+      strategy.Draw(source.regions, mask::MaskNoise(key, strategy.NoiseSize(num_patches)));
+  Panel panel{source.image, TitleOf(strategy.options().kind), NoteOf(mask, plan)};
+  PaintMasked(mask, options.patch, panel.picture);
+  if (!plan.unstructured) OutlineRegions(source.pixels, kThin, nullptr, panel.picture);
+  OutlineRegions(source.pixels, kThick, &plan.central, panel.picture);
+  return panel;
+}
+
+data::Image Figure(const PreviewOptions& options, const Strategies& strategies,
+                   const Source& source, const std::string& name) {
+  const int num_regions = static_cast<int>(source.regions.traits.size());
+  std::vector<Panel> panels = {
+      {source.image, "image", ""},
+      {source.image, Counted(num_regions, "region"), "superpixels of the image"}};
+  OutlineRegions(source.pixels, kThin, nullptr, panels[1].picture);
+  const random::Key key{.seed = static_cast<uint64_t>(options.seed),
+                        .sample = random::HashId(name)};
+  for (const auto& strategy : strategies) {
+    panels.push_back(MaskedPanel(options, source, *strategy, key));
+  }
+  return JoinPanels(panels);
+}
+
+absl::StatusOr<Strategies> MakeStrategies(const PreviewOptions& options) {
+  const int grid = options.image_size / options.patch;
+  Strategies strategies;
+  for (const mask::MaskKind kind : options.strategies) {
+    mask::MaskOptions settings = options.mask;
+    settings.kind = kind;
+    G2LL_ASSIGN_OR_RETURN(auto strategy, mask::MakeMaskStrategy(settings, grid * grid));
+    strategies.push_back(std::move(strategy));
+  }
+  return strategies;
 }
 
 }  // namespace
 
-absl::Status PreviewMasks(const PreviewOptions& options, std::ostream& out) {
-  const int grid = options.image_size / options.patch;
-  G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<mask::MaskStrategy> strategy,
-                        mask::MakeMaskStrategy(options.mask, grid * grid));
-  std::set<std::string> stems;
-  for (const std::string& path : options.images) {
-    if (!stems.insert(std::filesystem::path(path).stem().string()).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": another image has this name: preview them one after the other"));
-    }
-  }
+absl::StatusOr<PreviewOutcome> PreviewMasks(const PreviewOptions& options, std::ostream& out,
+                                            std::ostream& talk) {
+  G2LL_ASSIGN_OR_RETURN(const Strategies strategies, MakeStrategies(options));
+  const PictureList list = FindPictures(options.images, options.folder);
+  PreviewOutcome outcome;
+  const auto skip = [&](std::string_view message) {
+    talk << "skipped " << message << "\n";
+    ++outcome.skipped;
+  };
+  for (const Skipped& skipped : list.skipped) skip(skipped.message);
+  if (list.pictures.empty()) return outcome;
   std::error_code error;
   std::filesystem::create_directories(options.folder, error);
   if (error) {
     return absl::UnavailableError(
         absl::StrCat(options.folder, ": cannot be made: ", error.message()));
   }
-  for (const std::string& path : options.images) {
-    G2LL_ASSIGN_OR_RETURN(const data::Image picture, Preview(options, *strategy, path));
-    G2LL_ASSIGN_OR_RETURN(const std::string png, data::EncodePng(picture));
-    const std::string target =
-        absl::StrCat(options.folder, "/", std::filesystem::path(path).stem().string(), "_mask.png");
+  for (const Picture& picture : list.pictures) {
+    const absl::StatusOr<Source> source = Read(options, picture.path);
+    if (!source.ok()) {
+      skip(std::string(source.status().message()));
+      continue;
+    }
+    G2LL_ASSIGN_OR_RETURN(const std::string png,
+                          data::EncodePng(Figure(options, strategies, *source, picture.name)));
+    const std::string target = absl::StrCat(options.folder, "/", picture.name, "_mask.png");
     G2LL_RETURN_IF_ERROR(data::WriteFileAtomically(target, png));
     out << target << "\n";
+    ++outcome.drawn;
   }
-  return absl::OkStatus();
+  return outcome;
 }
 
 }  // namespace g2ll::tool
