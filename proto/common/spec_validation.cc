@@ -47,7 +47,10 @@ class Checker {
         CheckPretrain();
       }
     }
-    if (spec_.has_finetune()) CheckSegmentation();
+    if (spec_.has_finetune()) {
+      CheckSegmentation();
+      CheckSegmentationChoices();
+    }
     CheckSource();
     return std::move(violations_);
   }
@@ -78,6 +81,7 @@ class Checker {
   void CheckPatchDistillation();
   void CheckExcludedIds();
   void CheckSegmentation();
+  void CheckSegmentationChoices();
   void CheckSource();
   void CheckBatch();
 
@@ -370,9 +374,9 @@ void Checker::CheckSegmentation() {
   }
   if (!IsGood({"model.patch"})) return;
   const int patch = model.patch();
-  if ((patch & (patch - 1)) != 0) {
+  if (patch < 2 || (patch & (patch - 1)) != 0) {
     Add("model.patch", absl::StrCat(patch),
-        "a power of two, because the segmentation decoder doubles the resolution");
+        "a power of two from 2 on, because the segmentation decoder doubles the resolution");
     return;
   }
   int doublings = 0;
@@ -381,6 +385,36 @@ void Checker::CheckSegmentation() {
     Add("model.segmentationChannels", given_text,
         absl::StrCat(doublings + 1, " numbers: the first convolution and one for each of the ",
                      doublings, " doublings that a patch of ", patch, " needs"));
+  }
+}
+
+void Checker::CheckSegmentationChoices() {
+  const v1::FinetuneSpec& spec = spec_.finetune();
+  const v1::SegmentationSpec& seg = spec.seg();
+  if (seg.decoder() == v1::SegmentationSpec::UNET) {
+    if (ParseSource(spec.init().from()).kind != Source::Kind::kNone) {
+      Add("init.from", spec.init().from(), "none with seg.decoder unet, which has no encoder");
+    }
+    if (seg.freeze_encoder()) {
+      Add("seg.freezeEncoder", "true", "false with seg.decoder unet, which has no encoder");
+    }
+    const auto& channels = spec.model().segmentation_channels();
+    if (!channels.empty() && (2 * channels[0]) % (1 << std::min(channels.size() - 1, 30)) != 0) {
+      Add("model.segmentationChannels", absl::StrCat(channels[0], ", ..."),
+          absl::StrCat("a first number whose double can be halved ", channels.size() - 1,
+                       " times with seg.decoder unet"));
+    }
+  }
+  if (!IsGood({"train.accumulate"}) || spec.train().accumulate() <= 1) return;
+  const std::string given = absl::StrCat(spec.train().accumulate());
+  if (seg.norm() == v1::SegmentationSpec::BATCH_NORM &&
+      seg.decoder() != v1::SegmentationSpec::LINEAR) {
+    Add("train.accumulate", given,
+        "1 where seg.norm is batch_norm, whose statistics are those of the whole batch; use "
+        "group_norm or more ranks");
+  } else if (seg.loss() == v1::SegmentationSpec::BCE_DICE &&
+             seg.dice_over() == v1::SegmentationSpec::BATCH) {
+    Add("train.accumulate", given, "1 where seg.diceOver is batch; use image or more ranks");
   }
 }
 
