@@ -220,6 +220,8 @@ TEST_F(EvaluationTest, SaysWhetherPretrainingSawTheImages) {
   ASSERT_TRUE(RunEvaluation(options_, events_, {}).ok());
 
   EXPECT_EQ(ReadReport()["pretrainDisjointFromTest"], false);
+  EXPECT_EQ(ReadReport()["pretrainOverlap"]["images"], 1);
+  EXPECT_EQ(ReadReport()["pretrainOverlap"]["first"].size(), 1u);
 }
 
 TEST_F(EvaluationTest, SameSeedGivesTheSameReport) {

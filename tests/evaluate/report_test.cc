@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <png.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -64,7 +65,8 @@ ReportInput MakeInput() {
   input.data_source = "/data/<script>";
   input.split = "test";
   input.image_size = 64;
-  input.images = {{"plain", 0.9, 0.8, 0.85, 0.75}, {kHostileId, 0.75, 0.6, 0.7, 0.55}};
+  input.images = {{"plain", 0.9, 0.8, 0.85, 0.75, 0.8, 0.75, 2.5, 64, 48, 1536},
+                  {kHostileId, 0.75, 0.6, 0.7, 0.55, 0, 0, std::nan(""), 64, 48, 0}};
   input.dice = {0.825, 0.75, 0.9};
   input.iou = {0.7, 0.6, 0.8};
   input.dice_native = {0.775, 0.7, 0.85};
@@ -123,10 +125,13 @@ TEST_F(ReportTest, JsonSaysNullWithoutPretrainingAndSpellsOutNonFiniteNumbers) {
 TEST_F(ReportTest, CsvQuotesWhatCommasAndQuotesWouldBreak) {
   ASSERT_TRUE(WriteReport(MakeInput(), directory_.string()).ok());
 
-  EXPECT_EQ(Read("per_image.csv"),
-            "image,dice,iou,diceNative,iouNative\n"
-            "plain,0.900000,0.800000,0.850000,0.750000\n"
-            "\"a<b>&\"\"c\"\", 'd'\",0.750000,0.600000,0.700000,0.550000\n");
+  EXPECT_EQ(
+      Read("per_image.csv"),
+      "image,dice,iou,diceNative,iouNative,thresholdJaccard,thresholdJaccardNative,"
+      "hd95Native,width,height,lesionPixels\n"
+      "plain,0.900000,0.800000,0.850000,0.750000,0.800000,0.750000,2.500000,64,48,1536\n"
+      "\"a<b>&\"\"c\"\", 'd'\",0.750000,0.600000,0.700000,0.550000,0.000000,0.000000,NaN,64,48,"
+      "0\n");
 }
 
 TEST_F(ReportTest, PageEscapesWhateverComesFromOutside) {

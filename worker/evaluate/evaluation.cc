@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -19,12 +20,13 @@
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/checkpoint/checkpoint_directory.h"
+#include "worker/data/photograph_id.h"
 #include "worker/data/resize.h"
 #include "worker/evaluate/batch_reader.h"
+#include "worker/evaluate/image_scorer.h"
 #include "worker/evaluate/pending_directory.h"
 #include "worker/evaluate/segmenter.h"
 #include "worker/metric/baseline.h"
-#include "worker/metric/bootstrap.h"
 #include "worker/metric/overlap.h"
 #include "worker/report/report.h"
 #include "worker/train/failure.h"
@@ -124,6 +126,7 @@ class Evaluation {
   train::History history_;
   std::unique_ptr<data::Dataset> dataset_;
   metric::BaselineMask constant_mask_, centered_ellipse_;
+  ImageScorer scorer_{options_.protocol.postprocess};
   report::ReportInput report_;
 };
 
@@ -242,11 +245,9 @@ absl::Status Evaluation::ScoreImages() {
 }
 
 absl::Status Evaluation::ScoreBatch(const EvaluationBatch& batch) {
-  const torch::Tensor logits = segmenter_->Predict(batch.network.images);
-  const std::vector<metric::OverlapCounts> counts =
-      metric::CountOverlap(logits.sigmoid() > 0.5, batch.network.masks > 0.5);
-  for (size_t i = 0; i < counts.size(); ++i) {
-    const int64_t row = static_cast<int64_t>(i);
+  const torch::Tensor logits = segmenter_->Predict(batch.network.images, options_.protocol.tta);
+  for (int64_t row = 0; row < logits.size(0); ++row) {
+    const size_t i = static_cast<size_t>(row);
     const std::string& id = dataset_->id(batch.network.indices[i]);
     if (!logits[row].isfinite().all().item<bool>()) {
       return WithFailure(absl::InternalError(absl::StrCat("image ", id,
@@ -254,12 +255,9 @@ absl::Status Evaluation::ScoreBatch(const EvaluationBatch& batch) {
                                                           "finite number")),
                          FailureKind::kNonFinite);
     }
-    const data::LesionMask& truth = batch.native_truth[i];
-    const metric::OverlapCounts native = metric::CountOverlap(
-        Segmenter::NativeMask(logits[row], truth.height, truth.width).pixels, truth.pixels);
-    report_.images.push_back({id, metric::Dice(counts[i]), metric::IoU(counts[i]),
-                              metric::Dice(native), metric::IoU(native)});
-    ScoreBaselines(MaskBytes(batch.network.masks[row]));
+    const std::vector<uint8_t> truth = MaskBytes(batch.network.masks[row]);
+    scorer_.Add(id, logits[row], truth, batch.native_truth[i]);
+    ScoreBaselines(truth);
   }
   return absl::OkStatus();
 }
@@ -276,41 +274,33 @@ void Evaluation::ScoreBaselines(std::span<const uint8_t> truth) {
 }
 
 absl::Status Evaluation::AddPictures() {
-  std::vector<size_t> order(report_.images.size());
+  const std::vector<report::ImageScore>& images = scorer_.images();
+  std::vector<size_t> order(images.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [this](size_t a, size_t b) {
-    return report_.images[a].dice > report_.images[b].dice;
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&images](size_t a, size_t b) { return images[a].dice > images[b].dice; });
   for (const auto& [position, group] : ChoosePictures(order.size())) {
     // Scores were added in the order of the data set.
     const int64_t index = static_cast<int64_t>(order[position]);
     report::Overlay overlay;
     overlay.group = group;
-    overlay.score = report_.images[order[position]];
+    overlay.score = images[order[position]];
     G2LL_ASSIGN_OR_RETURN(overlay.image, dataset_->LoadImage(index));
     G2LL_ASSIGN_OR_RETURN(overlay.truth, dataset_->LoadMask(index));
     G2LL_ASSIGN_OR_RETURN(const data::SegmentationBatch batch,
                           data::LoadSegmentationBatch(*dataset_, {index}, segmenter_->input()));
-    overlay.prediction = Segmenter::NativeMask(segmenter_->Predict(batch.images)[0],
-                                               overlay.truth.height, overlay.truth.width);
+    overlay.prediction =
+        Segmenter::MaskOf(segmenter_->Predict(batch.images, options_.protocol.tta)[0],
+                          overlay.truth.height, overlay.truth.width, options_.protocol.postprocess);
     report_.overlays.push_back(std::move(overlay));
   }
   return absl::OkStatus();
 }
 
 void Evaluation::Summarize() {
-  const auto summarize = [this](double report::ImageScore::*field) {
-    std::vector<double> values;
-    for (const report::ImageScore& score : report_.images) {
-      values.push_back(score.*field);
-    }
-    const metric::Interval interval = metric::BootstrapMean(values, {.seed = options_.seed});
-    return report::Summary{interval.mean, interval.low, interval.high};
-  };
-  report_.dice = summarize(&report::ImageScore::dice);
-  report_.iou = summarize(&report::ImageScore::iou);
-  report_.dice_native = summarize(&report::ImageScore::dice_native);
-  report_.iou_native = summarize(&report::ImageScore::iou_native);
+  scorer_.Fill(options_.seed, report_);
+  report_.protocol = {NameOf(options_.protocol.tta), NameOf(options_.protocol.postprocess),
+                      kLesionThreshold};
   const int64_t num_images = static_cast<int64_t>(report_.images.size());
   for (report::Baseline* sum : {&report_.constant_mask, &report_.centered_ellipse}) {
     sum->dice /= static_cast<double>(num_images);
@@ -323,10 +313,12 @@ void Evaluation::Summarize() {
     report_.runs.push_back(ToReport(run));
   }
   if (is_pretrained) {
-    const std::set<std::string> seen(history_.pretrain_ids.begin(), history_.pretrain_ids.end());
-    report_.pretrain_disjoint_from_test =
-        std::none_of(report_.images.begin(), report_.images.end(),
-                     [&seen](const report::ImageScore& score) { return seen.contains(score.id); });
+    std::set<std::string_view> seen;
+    for (const std::string& id : history_.pretrain_ids) seen.insert(data::PhotographId(id));
+    for (const report::ImageScore& score : report_.images) {
+      if (seen.contains(data::PhotographId(score.id))) report_.pretrain_overlap.push_back(score.id);
+    }
+    report_.pretrain_disjoint_from_test = report_.pretrain_overlap.empty();
   }
   const double seconds = Seconds();
   report_.runs.push_back({options_.job,
@@ -349,7 +341,7 @@ void Evaluation::EmitMetrics() const {
 
 void Evaluation::EmitProgress() const {
   run::Progress progress;
-  progress.step = static_cast<int64_t>(report_.images.size());
+  progress.step = static_cast<int64_t>(scorer_.images().size());
   progress.total_steps = dataset_->size();
   progress.images_per_second = static_cast<double>(progress.step) / Seconds();
   progress.eta_seconds =

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "worker/data/dataset.h"
+#include "worker/evaluate/protocol.h"
 #include "worker/run/run_events.h"
 
 namespace g2ll::evaluate {
@@ -19,6 +20,7 @@ struct EvaluationOptions {
   std::string checkpoint;      // absolute path of a checkpoint directory of a FinetuneJob
   std::string storage_root;    // absolute
   std::string report_path;     // relative to `storage_root`; must not exist yet
+  Protocol protocol;           // how masks come from images; stands in the report
   int64_t batch = 16;          // images in one forward pass, at least 1
   int threads = 1;             // batches read at the same time, ahead of their use
   std::string device = "cpu";  // as torch writes it, for example `cuda:0`
@@ -27,8 +29,9 @@ struct EvaluationOptions {
 
 // Measures a segmentation network on a split: Dice and IoU of every image at the
 // network's size (truth resized to the nearest pixel) and at the image's own size
-// (logits resized bilinearly), probability above 0.5 is lesion (method section 4.3).
-// Means are over images, intervals are bootstraps over images.
+// (logits resized bilinearly), probability above 0.5 is lesion (method section 4.3);
+// beside them threshold Jaccard, HD95 at the image's own size and pooled scores. Means
+// are over images, intervals are bootstraps over images.
 //
 // Verifies the checkpoint first and takes sizes and normalisation from it. Writes
 // the report directory so that it is there completely or not at all, then calls

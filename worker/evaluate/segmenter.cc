@@ -4,50 +4,34 @@
 
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/checkpoint/module_state.h"
 #include "worker/checkpoint/tensor_file.h"
+#include "worker/evaluate/network_config.h"
+#include "worker/evaluate/postprocess.h"
 
 namespace g2ll::evaluate {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Shape and input of the network, as `export_config.json` has them.
-struct NetworkConfig {
-  model::SegmentationOptions network;
-  data::InputOptions input;
-};
-
 absl::StatusOr<NetworkConfig> ReadConfig(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     return absl::NotFoundError(absl::StrCat(path.string(), ": cannot be read"));
   }
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  try {
-    const nlohmann::json json = nlohmann::json::parse(text);
-    NetworkConfig config;
-    model::VitOptions& vit = config.network.vit;
-    json.at("imageSize").get_to(vit.image_size);
-    json.at("patch").get_to(vit.patch);
-    json.at("dim").get_to(vit.dim);
-    json.at("depth").get_to(vit.depth);
-    json.at("heads").get_to(vit.heads);
-    vit.learned_pos = json.at("positions").get<std::string>() == "learned";
-    json.at("segmentationChannels").get_to(config.network.channels);
-    config.input.image_size = vit.image_size;
-    config.input.patch = vit.patch;
-    config.input.imagenet_norm = json.at("norm").get<std::string>() == "imagenet";
-    return config;
-  } catch (const nlohmann::json::exception& error) {
-    return absl::DataLossError(absl::StrCat(path.string(), ": ", error.what()));
+  G2LL_ASSIGN_OR_RETURN(
+      NetworkConfig config,
+      ParseNetworkConfig(std::string(std::istreambuf_iterator<char>(file), {}), path.string()));
+  if (!config.has_decoder) {
+    return absl::DataLossError(absl::StrCat(path.string(), ": segmentationChannels is missing"));
   }
+  return config;
 }
 
 // The network's tensors from one file or two.
@@ -94,21 +78,35 @@ Segmenter::Segmenter(model::SegmentationNetwork network, data::InputOptions inpu
                      torch::Device device)
     : network_(std::move(network)), input_(input), device_(device) {}
 
-torch::Tensor Segmenter::Predict(const torch::Tensor& images) {
+torch::Tensor Segmenter::Predict(const torch::Tensor& images, Tta tta) {
   const torch::NoGradGuard no_grad;
-  return network_->forward(images.to(device_)).to(torch::kCPU, torch::kFloat32);
+  const torch::Tensor input = images.to(device_);
+  torch::Tensor logits = network_->forward(input).to(torch::kFloat32);
+  if (tta == Tta::kFlips) {
+    for (const std::vector<int64_t>& axes : {std::vector<int64_t>{3}, {2}, {2, 3}}) {
+      logits += network_->forward(input.flip(axes)).flip(axes).to(torch::kFloat32);
+    }
+    logits /= 4;
+  }
+  return logits.to(torch::kCPU);
 }
 
-data::LesionMask Segmenter::NativeMask(const torch::Tensor& logits, int height, int width) {
+data::LesionMask Segmenter::MaskOf(const torch::Tensor& logits, int height, int width,
+                                   Postprocess postprocess) {
   namespace F = torch::nn::functional;
   const torch::Tensor resized =
       F::interpolate(logits.unsqueeze(0), F::InterpolateFuncOptions()
                                               .size(std::vector<int64_t>{height, width})
                                               .mode(torch::kBilinear)
                                               .align_corners(false));
-  const torch::Tensor bytes = (resized.sigmoid() > 0.5).to(torch::kUInt8).mul_(255).contiguous();
+  const torch::Tensor bytes =
+      (resized.sigmoid() > kLesionThreshold).to(torch::kUInt8).mul_(255).contiguous();
   const uint8_t* first = bytes.const_data_ptr<uint8_t>();
-  return {height, width, std::vector<uint8_t>(first, first + bytes.numel())};
+  data::LesionMask mask{height, width, std::vector<uint8_t>(first, first + bytes.numel())};
+  if (postprocess == Postprocess::kLargestComponent) {
+    KeepLargestComponent(mask);
+  }
+  return mask;
 }
 
 }  // namespace g2ll::evaluate

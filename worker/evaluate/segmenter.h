@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "worker/data/image.h"
 #include "worker/data/loader.h"
+#include "worker/evaluate/protocol.h"
 #include "worker/model/segmentation_network.h"
 
 namespace g2ll::evaluate {
@@ -29,12 +30,15 @@ class Segmenter {
   const data::InputOptions& input() const { return input_; }
 
   // `images` [B,3,S,S] float32, normalised as input() says, on any device ->
-  // logits [B,1,S,S] float32 on the CPU; positive is lesion.
-  torch::Tensor Predict(const torch::Tensor& images);
+  // logits [B,1,S,S] float32 on the CPU; positive is lesion. With Tta::kFlips four
+  // passes.
+  torch::Tensor Predict(const torch::Tensor& images, Tta tta = Tta::kNone);
 
-  // The lesion at the image's own size: `logits` [1,S,S] of one image, resized
-  // bilinearly to height x width, where their sigmoid exceeds 0.5.
-  static data::LesionMask NativeMask(const torch::Tensor& logits, int height, int width);
+  // The lesion at a size of choice: `logits` [1,S,S] of one image, resized bilinearly
+  // to height x width (as they are where both are S), where their sigmoid exceeds
+  // kLesionThreshold, then postprocessed.
+  static data::LesionMask MaskOf(const torch::Tensor& logits, int height, int width,
+                                 Postprocess postprocess = Postprocess::kKeep);
 
  private:
   Segmenter(model::SegmentationNetwork network, data::InputOptions input, torch::Device device);

@@ -8,6 +8,18 @@
 #include "worker/train/failure.h"
 
 namespace g2ll::job {
+namespace {
+
+evaluate::Protocol ProtocolOf(const v1::EvalSpec& spec) {
+  evaluate::Protocol protocol;
+  if (spec.tta() == v1::EvalSpec::FLIPS) protocol.tta = evaluate::Tta::kFlips;
+  if (spec.postprocess() == v1::EvalSpec::LARGEST_COMPONENT) {
+    protocol.postprocess = evaluate::Postprocess::kLargestComponent;
+  }
+  return protocol;
+}
+
+}  // namespace
 
 using train::FailureKind;
 using train::WithFailure;
@@ -28,16 +40,13 @@ absl::Status RunEvaluate(const RankContext& context) {
   }
   evaluate::EvaluationOptions options;
   options.job = ShortJobName(assignment);
-  options.data.source = spec.data().source();
-  G2LL_ASSIGN_OR_RETURN(options.data.split, SplitOf(spec.data()));
+  G2LL_ASSIGN_OR_RETURN(options.data, DatasetOf(spec.data()));
   options.data.needs_masks = true;
-  options.data.fraction = spec.data().fraction();
-  options.data.max_images = spec.data().max_images();
-  options.data.subset_seed = spec.data().subset_seed();
   options.checkpoint =
       (std::filesystem::path(assignment.storage_root()) / assignment.source_path()).string();
   options.storage_root = assignment.storage_root();
   options.report_path = assignment.report_path();
+  options.protocol = ProtocolOf(spec.eval());
   options.batch = std::max<int64_t>(1, spec.train().global_batch());
   options.threads = std::max(1, assignment.threads());
   options.device = context.device.str();

@@ -80,12 +80,12 @@ Outlines FindOutlines(const View& prediction, const View& truth, const Box& box)
 
 // For every pixel the distance to the nearest marked one of its column; at least
 // height + width where the column has none.
-std::vector<int64_t> ColumnDistances(const std::vector<uint8_t>& marked, int height, int width) {
+std::vector<int32_t> ColumnDistances(const std::vector<uint8_t>& marked, int height, int width) {
   const size_t columns = static_cast<size_t>(width);
-  const int64_t far = int64_t{height} + width;
-  std::vector<int64_t> distances(marked.size());
+  const int32_t far = height + width;
+  std::vector<int32_t> distances(marked.size());
   for (size_t i = 0; i < marked.size(); ++i) {
-    const int64_t above = i < columns ? far : distances[i - columns] + 1;
+    const int32_t above = i < columns ? far : distances[i - columns] + 1;
     distances[i] = marked[i] != 0 ? 0 : std::min(above, far);
   }
   for (size_t i = marked.size(); i-- > columns;) {
@@ -102,7 +102,7 @@ class RowEnvelope {
       : apex_(static_cast<size_t>(width)), from_(static_cast<size_t>(width)) {}
 
   // `columns`: [width], one row of ColumnDistances. Fills `squares` [width].
-  void Run(std::span<const int64_t> columns, std::vector<int64_t>& squares) {
+  void Run(std::span<const int32_t> columns, std::vector<int64_t>& squares) {
     const int64_t width = static_cast<int64_t>(columns.size());
     const auto value = [&columns](int64_t x, int64_t apex) {
       const int64_t down = columns[static_cast<size_t>(apex)];
@@ -129,8 +129,8 @@ class RowEnvelope {
       // First place where the new parabola lies below the last one. Rounded down
       // also where the numerator is negative.
       const int64_t numerator = x * x - a * a + here * here - there * there;
-      const int64_t meets =
-          1 + static_cast<int64_t>(std::floor(static_cast<double>(numerator) / (2.0 * (x - a))));
+      const int64_t meets = 1 + static_cast<int64_t>(std::floor(static_cast<double>(numerator) /
+                                                                static_cast<double>(2 * (x - a))));
       if (meets < width) {
         ++last;
         apex_[last] = x;
@@ -151,7 +151,7 @@ class RowEnvelope {
 // Appends the distance to the nearest pixel of `to` for every pixel of `from`.
 void AppendDistances(const std::vector<uint8_t>& from, const std::vector<uint8_t>& to, int height,
                      int width, std::vector<double>& distances) {
-  const std::vector<int64_t> columns = ColumnDistances(to, height, width);
+  const std::vector<int32_t> columns = ColumnDistances(to, height, width);
   const size_t row_size = static_cast<size_t>(width);
   RowEnvelope envelope(width);
   std::vector<int64_t> squares(row_size);

@@ -8,7 +8,7 @@
 #include "worker/report/chart.h"
 #include "worker/report/html.h"
 #include "worker/report/overlay_picture.h"
-#include "worker/report/page_style.h"
+#include "worker/report/page_parts.h"
 
 namespace g2ll::report {
 namespace {
@@ -16,34 +16,10 @@ namespace {
 // More rows than this make the page slow; per_image.csv has them all.
 constexpr size_t kMaxTableRows = 1000;
 
-std::string Row(std::string_view css, std::initializer_list<std::string> cells) {
-  std::string row;
-  for (const std::string& cell : cells) {
-    row += Element("td", "", cell);
-  }
-  return Element("tr", css, row) + "\n";
-}
-
-std::string HeadRow(std::initializer_list<std::string_view> names) {
-  std::string row;
-  for (const std::string_view name : names) {
-    row += Element("th", "", name);
-  }
-  return Element("thead", "", Element("tr", "", row));
-}
-
-std::string Table(const std::string& head, const std::string& rows) {
-  return Element("div", "card scroll", Element("table", "", head + Element("tbody", "", rows)));
-}
-
 std::string Number(std::string_view name, const Summary& summary, std::string_view below) {
-  return Element(
-      "div", "card number",
-      absl::StrCat(
-          Element("span", "name", name), Element("b", "", FormatFixed(summary.mean, 3)),
-          Element("span", "soft",
-                  absl::StrFormat("95 %% interval %s to %s<br>%s", FormatFixed(summary.ci_low, 3),
-                                  FormatFixed(summary.ci_high, 3), below))));
+  return NumberCard(name, FormatFixed(summary.mean, 3),
+                    absl::StrFormat("95 %% interval %s to %s<br>%s", FormatFixed(summary.ci_low, 3),
+                                    FormatFixed(summary.ci_high, 3), below));
 }
 
 std::string Numbers(const ReportInput& input) {
@@ -81,6 +57,39 @@ std::string Baselines(const ReportInput& input) {
       Element("p", "soft",
               absl::StrCat("Means over the same ", input.images.size(), " images at network size. ",
                            EscapeHtml(input.baseline_note))));
+}
+
+std::string IntervalText(const Summary& summary, int digits) {
+  return absl::StrCat(FormatFixed(summary.ci_low, digits), " to ",
+                      FormatFixed(summary.ci_high, digits));
+}
+
+std::string FurtherScores(const ReportInput& input) {
+  const auto mean_row = [](std::string_view name, const Summary& summary, int digits) {
+    return Row(
+        "", {std::string(name), FormatFixed(summary.mean, digits), IntervalText(summary, digits)});
+  };
+  const PooledScores& pooled = input.pooled;
+  const std::string rows = absl::StrCat(
+      mean_row("Threshold Jaccard (IoU, 0 below 0.65)", input.threshold_jaccard, 3),
+      mean_row("Threshold Jaccard, native", input.threshold_jaccard_native, 3),
+      mean_row("HD95, native, pixels", input.hd95_native, 1),
+      Row("", {"Pooled Dice / IoU",
+               FormatFixed(pooled.dice, 3) + " / " + FormatFixed(pooled.iou, 3), "-"}),
+      Row("",
+          {"Pooled Dice / IoU, native",
+           FormatFixed(pooled.dice_native, 3) + " / " + FormatFixed(pooled.iou_native, 3), "-"}));
+  std::string note =
+      "HD95 is the 95th percentile of the distances between both outlines. Pooled scores count "
+      "all pixels of all images together, as some papers do, and are not comparable with means "
+      "over images.";
+  if (input.hd95_excluded > 0) {
+    absl::StrAppend(&note, " HD95 leaves out ", input.hd95_excluded,
+                    " images in which only one of prediction and truth has a lesion.");
+  }
+  return absl::StrCat(Element("h2", "", "Further scores"),
+                      Table(HeadRow({"Score", "Value", "95 % interval"}), rows),
+                      Element("p", "soft", note));
 }
 
 bool StartsWith(const std::string& name, std::string_view prefix) {
@@ -144,11 +153,10 @@ std::string DiceHistogram(const ReportInput& input) {
 std::string Picture(const Thumbnail& thumbnail) {
   const std::string id = EscapeHtml(thumbnail.score.id);
   return absl::StrFormat(
-      "<figure class=\"card picture\"><img alt=\"%s with both outlines\" "
-      "src=\"data:image/png;base64,%s\"><figcaption>%s<br><b>Dice %s</b> "
+      "<figure class=\"card picture\">%s<figcaption>%s<br><b>Dice %s</b> "
       "<span class=\"soft\">IoU %s</span></figcaption></figure>\n",
-      id, Base64(thumbnail.png), id, FormatFixed(thumbnail.score.dice, 3),
-      FormatFixed(thumbnail.score.iou, 3));
+      InlinePicture(absl::StrCat(thumbnail.score.id, " with both outlines"), thumbnail.png), id,
+      FormatFixed(thumbnail.score.dice, 3), FormatFixed(thumbnail.score.iou, 3));
 }
 
 std::string Pictures(const std::vector<Thumbnail>& thumbnails) {
@@ -188,8 +196,16 @@ std::string Phases(const ReportInput& input) {
                       Table(HeadRow({"Phase", "Job", "Time", "Images", "Images/s"}), rows));
 }
 
-std::string Fact(std::string_view name, std::string_view value) {
-  return absl::StrCat(Element("dt", "", name), Element("dd", "", value));
+// How many images pre-training saw too, and the first few of them.
+std::string OverlapSentence(const std::vector<std::string>& ids) {
+  constexpr size_t kMaxNamed = 3;
+  std::string named;
+  for (size_t i = 0; i < std::min(kMaxNamed, ids.size()); ++i) {
+    absl::StrAppend(&named, i == 0 ? "" : ", ", EscapeHtml(ids[i]));
+  }
+  return absl::StrCat(ids.size(), ids.size() == 1 ? " image" : " images",
+                      " of this evaluation were seen (without masks) in pre-training: ", named,
+                      ids.size() > kMaxNamed ? ", ..." : "", ".");
 }
 
 std::string Facts(const ReportInput& input) {
@@ -197,19 +213,24 @@ std::string Facts(const ReportInput& input) {
   if (input.pretrain_disjoint_from_test) {
     seen = *input.pretrain_disjoint_from_test
                ? "No image of this evaluation was seen in pre-training."
-               : "Some images of this evaluation were seen (without masks) in pre-training.";
+               : OverlapSentence(input.pretrain_overlap);
   }
   return Element(
       "dl", "card",
-      absl::StrCat(Fact("Data", EscapeHtml(input.data_source)),
-                   Fact("Split", absl::StrCat(EscapeHtml(input.split), ", ", input.images.size(),
-                                              " images with masks")),
-                   Fact("Held out", seen),
-                   Fact("Checkpoint",
-                        Element("span", "mono", "SHA-256 " + EscapeHtml(input.checkpoint_sha256))),
-                   Fact("Scores",
-                        "Dice and IoU are taken per image and then averaged; the "
-                        "intervals are percentile bootstraps over images.")));
+      absl::StrCat(
+          Fact("Data", EscapeHtml(input.data_source)),
+          Fact("Split", absl::StrCat(EscapeHtml(input.split), ", ", input.images.size(),
+                                     " images with masks")),
+          Fact("Held out", seen),
+          Fact("Checkpoint",
+               Element("span", "mono", "SHA-256 " + EscapeHtml(input.checkpoint_sha256))),
+          Fact("Protocol", absl::StrFormat("lesion where the probability exceeds %g, test-time "
+                                           "augmentation %s, postprocessing %s",
+                                           input.protocol.threshold, EscapeHtml(input.protocol.tta),
+                                           EscapeHtml(input.protocol.postprocess))),
+          Fact("Scores",
+               "Dice and IoU are taken per image and then averaged; the "
+               "intervals are percentile bootstraps over images.")));
 }
 
 std::string ImageTable(const ReportInput& input) {
@@ -223,9 +244,11 @@ std::string ImageTable(const ReportInput& input) {
   for (size_t i = 0; i < std::min(order.size(), kMaxTableRows); ++i) {
     const ImageScore& score = *order[i];
     rows += Row("", {EscapeHtml(score.id), FormatFixed(score.dice, 3), FormatFixed(score.iou, 3),
-                     FormatFixed(score.dice_native, 3), FormatFixed(score.iou_native, 3)});
+                     FormatFixed(score.dice_native, 3), FormatFixed(score.iou_native, 3),
+                     FormatFixed(score.hd95_native, 1)});
   }
-  const std::string head = HeadRow({"Image", "Dice", "IoU", "Dice, native", "IoU, native"});
+  const std::string head =
+      HeadRow({"Image", "Dice", "IoU", "Dice, native", "IoU, native", "HD95, native"});
   return absl::StrCat(
       Element("h2", "", "Every image"),
       Element("details", "card",
@@ -248,19 +271,15 @@ std::string PhaseName(const std::string& kind) {
 }
 
 std::string BuildPage(const ReportInput& input, const std::vector<Thumbnail>& thumbnails) {
-  const std::string title = EscapeHtml(input.title);
   const std::string body = absl::StrCat(
-      Element("h1", "", title),
+      Element("h1", "", EscapeHtml(input.title)),
       Element("p", "soft wrap",
               absl::StrCat(input.images.size(), " images of the ", EscapeHtml(input.split),
                            " split of ", EscapeHtml(input.data_source))),
-      Numbers(input), Baselines(input), Pictures(thumbnails), DiceHistogram(input), Curves(input),
+      Numbers(input), Baselines(input), FurtherScores(input), Pictures(thumbnails),
+      DiceHistogram(input), Curves(input),
       absl::StrCat(Phases(input), "<br>", Facts(input), ImageTable(input)));
-  return absl::StrCat(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
-      Element("title", "", title), "\n", Element("style", "", kPageStyle), "\n</head>\n<body>\n",
-      Element("main", "", body), "\n</body>\n</html>\n");
+  return Document(input.title, body);
 }
 
 }  // namespace g2ll::report

@@ -13,11 +13,32 @@
 
 namespace g2ll::report {
 
-// Scores of one image, each in [0, 1].
+// Scores of one image, each in [0, 1] but the distance.
 struct ImageScore {
   std::string id;
   double dice = 0, iou = 0;                // at network size
   double dice_native = 0, iou_native = 0;  // at the image's own size
+  // IoU, or 0 where it is below 0.65, at both sizes.
+  double threshold_jaccard = 0, threshold_jaccard_native = 0;
+  // Pixels at the image's own size; NaN where either mask alone is empty.
+  double hd95_native = 0;
+  // The truth at its own size.
+  int width = 0, height = 0;
+  int64_t lesion_pixels = 0;
+};
+
+// How a mask comes from an image: scores may be compared only where this is equal.
+struct Protocol {
+  std::string tta = "none";          // `none` or `flips`
+  std::string postprocess = "keep";  // `keep` or `largest_component`
+  double threshold = 0.5;            // probability above which a pixel is lesion
+};
+
+// Scores of all pixels of all images taken together, as some papers print them: no
+// means over images, and not to be compared with them.
+struct PooledScores {
+  double dice = 0, iou = 0;
+  double dice_native = 0, iou_native = 0;
 };
 
 // A mean with its 95 % bootstrap interval.
@@ -60,10 +81,16 @@ struct ReportInput {
   int image_size = 0;  // side of the network's input in pixels
   std::vector<ImageScore> images;
   Summary dice, iou, dice_native, iou_native;
+  Protocol protocol;
+  Summary threshold_jaccard, threshold_jaccard_native;
+  Summary hd95_native;        // over the images that have one, in pixels
+  int64_t hd95_excluded = 0;  // images left out of it: either mask alone is empty
+  PooledScores pooled;
   Baseline constant_mask, centered_ellipse;
   std::string baseline_note;                        // how the two were chosen, one sentence
   std::vector<RunHistory> runs;                     // oldest first, the evaluation last
   std::optional<bool> pretrain_disjoint_from_test;  // absent: not pre-trained
+  std::vector<std::string> pretrain_overlap;        // ids of images that pre-training saw
   std::string checkpoint_sha256;
   std::vector<Overlay> overlays;  // best, middle and worst images
 };

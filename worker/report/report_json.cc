@@ -1,9 +1,16 @@
 #include "worker/report/report_json.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "worker/report/csv.h"
+#include "worker/report/json_number.h"
 #include "worker/report/page.h"
 
 namespace g2ll::report {
@@ -11,41 +18,40 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json Number(double value) {
-  if (std::isnan(value)) {
-    return "NaN";
-  }
-  if (std::isinf(value)) {
-    return value > 0 ? "Infinity" : "-Infinity";
-  }
-  return value;
-}
-
 Json SummaryJson(const Summary& summary) {
-  return {{"mean", Number(summary.mean)},
-          {"ciLow", Number(summary.ci_low)},
-          {"ciHigh", Number(summary.ci_high)}};
+  return {{"mean", JsonNumber(summary.mean)},
+          {"ciLow", JsonNumber(summary.ci_low)},
+          {"ciHigh", JsonNumber(summary.ci_high)}};
 }
 
 Json IntervalJson(const Summary& summary) {
-  return {{"ciLow", Number(summary.ci_low)}, {"ciHigh", Number(summary.ci_high)}};
+  return {{"ciLow", JsonNumber(summary.ci_low)}, {"ciHigh", JsonNumber(summary.ci_high)}};
 }
 
 Json BaselineJson(const Baseline& baseline) {
-  return {{"dice", Number(baseline.dice)},
-          {"iou", Number(baseline.iou)},
+  return {{"dice", JsonNumber(baseline.dice)},
+          {"iou", JsonNumber(baseline.iou)},
           {"description", baseline.description}};
 }
 
-std::string CsvField(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) {
-    return text;
-  }
-  std::string quoted = "\"";
-  for (const char c : text) {
-    quoted += c == '"' ? "\"\"" : std::string(1, c);
-  }
-  return quoted + "\"";
+Json PooledJson(const PooledScores& pooled) {
+  return {{"dice", JsonNumber(pooled.dice)},
+          {"iou", JsonNumber(pooled.iou)},
+          {"diceNative", JsonNumber(pooled.dice_native)},
+          {"iouNative", JsonNumber(pooled.iou_native)},
+          {"note", "all pixels of all images together; not comparable with means over images"}};
+}
+
+Json DistanceJson(const ReportInput& input) {
+  Json json = SummaryJson(input.hd95_native);
+  json["unit"] = "pixels at the image's own size";
+  json["excluded"] = input.hd95_excluded;
+  return json;
+}
+
+// Fixed point, or `NaN`: what a spreadsheet and Python both read.
+std::string CsvNumber(double value) {
+  return std::isnan(value) ? "NaN" : absl::StrFormat("%.6f", value);
 }
 
 }  // namespace
@@ -55,20 +61,25 @@ std::string BuildReportJson(const ReportInput& input) {
   for (const RunHistory& run : input.runs) {
     phases.push_back({{"name", PhaseName(run.kind)},
                       {"job", run.job},
-                      {"seconds", Number(run.seconds)},
+                      {"seconds", JsonNumber(run.seconds)},
                       {"images", run.images},
-                      {"imagesPerSecond", Number(run.images_per_second)}});
+                      {"imagesPerSecond", JsonNumber(run.images_per_second)}});
   }
   Json disjoint;  // null: not pre-trained
   if (input.pretrain_disjoint_from_test) {
     disjoint = *input.pretrain_disjoint_from_test;
   }
+  constexpr size_t kMaxNamed = 10;
+  const auto& overlap = input.pretrain_overlap;
+  const std::vector<std::string> first(
+      overlap.begin(),
+      overlap.begin() + static_cast<std::ptrdiff_t>(std::min(kMaxNamed, overlap.size())));
   const Json report = {
       {"title", input.title},
       {"dice", SummaryJson(input.dice)},
       {"iou", SummaryJson(input.iou)},
-      {"diceNative", Number(input.dice_native.mean)},
-      {"iouNative", Number(input.iou_native.mean)},
+      {"diceNative", JsonNumber(input.dice_native.mean)},
+      {"iouNative", JsonNumber(input.iou_native.mean)},
       {"diceNativeCi", IntervalJson(input.dice_native)},
       {"iouNativeCi", IntervalJson(input.iou_native)},
       {"images", input.images.size()},
@@ -82,17 +93,33 @@ std::string BuildReportJson(const ReportInput& input) {
       {"perImage", "per_image.csv"},
       {"phases", phases},
       {"pretrainDisjointFromTest", disjoint},
+      {"pretrainOverlap", {{"images", overlap.size()}, {"first", first}}},
       {"checkpointSha256", input.checkpoint_sha256},
+      {"protocol",
+       {{"tta", input.protocol.tta},
+        {"postprocess", input.protocol.postprocess},
+        {"threshold", input.protocol.threshold}}},
+      {"thresholdJaccard", SummaryJson(input.threshold_jaccard)},
+      {"thresholdJaccardNative", SummaryJson(input.threshold_jaccard_native)},
+      {"hd95Native", DistanceJson(input)},
+      {"pooled", PooledJson(input.pooled)},
   };
   // File names may hold bytes that are not UTF-8; they must not lose the report.
   return report.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string BuildPerImageCsv(const ReportInput& input) {
-  std::string csv = "image,dice,iou,diceNative,iouNative\n";
+  std::string csv =
+      "image,dice,iou,diceNative,iouNative,thresholdJaccard,thresholdJaccardNative,hd95Native,"
+      "width,height,lesionPixels\n";
   for (const ImageScore& score : input.images) {
-    absl::StrAppendFormat(&csv, "%s,%.6f,%.6f,%.6f,%.6f\n", CsvField(score.id), score.dice,
-                          score.iou, score.dice_native, score.iou_native);
+    csv += CsvField(score.id);
+    for (const double value :
+         {score.dice, score.iou, score.dice_native, score.iou_native, score.threshold_jaccard,
+          score.threshold_jaccard_native, score.hd95_native}) {
+      absl::StrAppend(&csv, ",", CsvNumber(value));
+    }
+    absl::StrAppend(&csv, ",", score.width, ",", score.height, ",", score.lesion_pixels, "\n");
   }
   return csv;
 }

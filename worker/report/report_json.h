@@ -11,8 +11,9 @@ namespace g2ll::report {
 // are not finite are written as "NaN", "Infinity", "-Infinity".
 std::string BuildReportJson(const ReportInput& input);
 
-// The text of per_image.csv: `image,dice,iou,diceNative,iouNative`, a row an image in
-// the input's order, fields quoted where commas, quotes or line ends need it.
+// The text of per_image.csv: `image,dice,iou,diceNative,iouNative`, then the further
+// fields of ImageScore, a row an image in the input's order. Fields are quoted where
+// commas, quotes or line ends need it; a distance that does not exist is `NaN`.
 std::string BuildPerImageCsv(const ReportInput& input);
 
 }  // namespace g2ll::report
