@@ -1,0 +1,134 @@
+#include "worker/tool/picture_list.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <string_view>
+#include <system_error>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace g2ll::tool {
+namespace {
+
+namespace fs = std::filesystem;
+
+// JPEG and PNG, then what people may take for readable.
+constexpr std::array<std::string_view, 16> kPictureExtensions = {
+    ".jpg",  ".jpeg", ".png",  ".jpe",  ".jfif", ".bmp", ".tif", ".tiff",
+    ".webp", ".gif",  ".heic", ".heif", ".avif", ".jp2", ".dng", ".dcm"};
+
+bool IsPicture(const fs::path& path) {
+  const std::string extension = absl::AsciiStrToLower(path.extension().string());
+  const std::string stem = absl::AsciiStrToLower(path.stem().string());
+  return std::find(kPictureExtensions.begin(), kPictureExtensions.end(), extension) !=
+             kPictureExtensions.end() &&
+         !stem.starts_with('.') && !absl::EndsWith(stem, "_segmentation") &&
+         !absl::EndsWith(stem, "_overlay") && !absl::EndsWith(stem, "_superpixels");
+}
+
+// The same for two ways to write one path.
+fs::path Canonical(const fs::path& path) {
+  std::error_code error;
+  const fs::path canonical = fs::weakly_canonical(path, error);
+  return error ? path : canonical;
+}
+
+class Finder {
+ public:
+  explicit Finder(const fs::path& output) : output_(Canonical(output)) {}
+
+  void Add(const std::string& named) {
+    std::error_code error;
+    const fs::file_status status = fs::status(named, error);
+    if (!fs::exists(status)) {
+      Skip(named, "no such file or folder");
+    } else if (fs::is_directory(status)) {
+      AddFolder(named);
+    } else {
+      AddFile(named);
+    }
+  }
+
+  PictureList Finish() {
+    GiveNames();
+    return std::move(list_);
+  }
+
+ private:
+  void Skip(const std::string& file, const std::string& why) {
+    list_.skipped.push_back({file, absl::StrCat(file, ": ", why)});
+  }
+
+  void AddFile(const std::string& path) {
+    if (seen_.insert(Canonical(path)).second) {
+      list_.pictures.push_back({path, ""});
+    }
+  }
+
+  void AddFolder(const std::string& folder) {
+    std::error_code error;
+    std::vector<std::string> found;
+    fs::recursive_directory_iterator entry(folder, error);
+    for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+      std::error_code ignored;  // an entry that cannot be looked at is no folder
+      const bool is_folder = entry->is_directory(ignored);
+      const std::string name = entry->path().filename().string();
+      if (is_folder &&
+          (name.starts_with('.') || name == "__MACOSX" || Canonical(entry->path()) == output_)) {
+        entry.disable_recursion_pending();
+      } else if (!is_folder && IsPicture(entry->path())) {
+        found.push_back(entry->path().string());
+      }
+    }
+    if (error) {
+      Skip(folder, absl::StrCat("cannot be listed: ", error.message()));
+    } else if (found.empty()) {
+      Skip(folder, "holds no picture (.jpg, .jpeg, .png)");
+    }
+    std::sort(found.begin(), found.end());
+    for (const std::string& path : found) AddFile(path);
+  }
+
+  void GiveNames() {
+    std::map<std::string, int> counts;
+    for (const Picture& picture : list_.pictures) ++counts[fs::path(picture.path).stem().string()];
+    std::set<std::string> taken;
+    for (const auto& [stem, count] : counts) {
+      if (count == 1) taken.insert(stem);
+    }
+    for (Picture& picture : list_.pictures) {
+      const fs::path path(picture.path);
+      const std::string stem = path.stem().string();
+      picture.name = counts[stem] == 1 ? stem : FreeName(path, taken);
+    }
+  }
+
+  static std::string FreeName(const fs::path& path, std::set<std::string>& taken) {
+    const std::string folder = Canonical(path).parent_path().filename().string();
+    const std::string wanted =
+        absl::StrCat(folder, folder.empty() ? "" : "_", path.stem().string());
+    std::string name = wanted;
+    for (int number = 2; !taken.insert(name).second; ++number) {
+      name = absl::StrCat(wanted, "_", number);
+    }
+    return name;
+  }
+
+  const fs::path output_;
+  PictureList list_;
+  std::set<fs::path> seen_;
+};
+
+}  // namespace
+
+PictureList FindPictures(const std::vector<std::string>& named, const fs::path& output) {
+  Finder finder(output);
+  for (const std::string& path : named) finder.Add(path);
+  return finder.Finish();
+}
+
+}  // namespace g2ll::tool
