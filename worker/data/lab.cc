@@ -50,6 +50,9 @@ std::unique_ptr<const Tables> MakeTables() {
   return tables;
 }
 
+// Inlined into one function for each kind of vectors. Whole numbers: all give the same.
+#define G2LL_INLINE [[gnu::always_inline]] inline
+
 // Three planes of one row. Tables are looked up value by value; what lies between is
 // arithmetic on whole planes, which the compiler turns into vector code.
 struct Planes {
@@ -59,7 +62,7 @@ struct Planes {
 };
 
 // The row's channels, each 16 times its value, as they lie in the image.
-void CopyChannels(const Image& image, int y, std::vector<uint16_t>& channels) {
+G2LL_INLINE void CopyChannels(const Image& image, int y, std::vector<uint16_t>& channels) {
   const size_t count = channels.size();
   const uint8_t* __restrict here = image.pixels.data() + static_cast<size_t>(y) * count;
   uint16_t* __restrict out = channels.data();
@@ -67,8 +70,8 @@ void CopyChannels(const Image& image, int y, std::vector<uint16_t>& channels) {
 }
 
 // The same of the smoothed image. `sums` has room for a pixel more on either side.
-void SmoothChannels(const Image& image, int y, std::vector<uint16_t>& sums,
-                    std::vector<uint16_t>& channels) {
+G2LL_INLINE void SmoothChannels(const Image& image, int y, std::vector<uint16_t>& sums,
+                                std::vector<uint16_t>& channels) {
   const size_t count = channels.size();
   const uint8_t* __restrict here = image.pixels.data() + static_cast<size_t>(y) * count;
   const uint8_t* __restrict above = y > 0 ? here - count : here;
@@ -86,7 +89,8 @@ void SmoothChannels(const Image& image, int y, std::vector<uint16_t>& sums,
   }
 }
 
-void ToLight(const Tables& tables, const std::vector<uint16_t>& channels, Planes& light) {
+G2LL_INLINE void ToLight(const Tables& tables, const std::vector<uint16_t>& channels,
+                         Planes& light) {
   const uint16_t* __restrict in = channels.data();
   for (size_t x = 0; x < light.first.size(); ++x) {
     light.first[x] = tables.linear[in[3 * x]];
@@ -96,7 +100,7 @@ void ToLight(const Tables& tables, const std::vector<uint16_t>& channels, Planes
 }
 
 // One of X, Y, Z, rounded to nearest.
-void Combine(const Planes& light, const MatrixRow& weights, std::vector<int16_t>& out) {
+G2LL_INLINE void Combine(const Planes& light, const MatrixRow& weights, std::vector<int16_t>& out) {
   const int16_t* __restrict red = light.first.data();
   const int16_t* __restrict green = light.second.data();
   const int16_t* __restrict blue = light.third.data();
@@ -108,7 +112,7 @@ void Combine(const Planes& light, const MatrixRow& weights, std::vector<int16_t>
   }
 }
 
-void ToRoots(const Tables& tables, const Planes& xyz, Planes& roots) {
+G2LL_INLINE void ToRoots(const Tables& tables, const Planes& xyz, Planes& roots) {
   const int16_t* __restrict x_in = xyz.first.data();
   const int16_t* __restrict y_in = xyz.second.data();
   const int16_t* __restrict z_in = xyz.third.data();
@@ -124,12 +128,12 @@ void ToRoots(const Tables& tables, const Planes& xyz, Planes& roots) {
 }
 
 // value * factor in sixteenths, rounded to nearest.
-int16_t Scaled(int16_t value, int16_t factor) {
+G2LL_INLINE int16_t Scaled(int16_t value, int16_t factor) {
   return static_cast<int16_t>((value * factor + (1 << (kBits - 1))) >> kBits);
 }
 
-void ToLab(const Planes& roots, int16_t* __restrict l, int16_t* __restrict a,
-           int16_t* __restrict b) {
+G2LL_INLINE void ToLab(const Planes& roots, int16_t* __restrict l, int16_t* __restrict a,
+                       int16_t* __restrict b) {
   const int16_t* __restrict fx = roots.first.data();
   const int16_t* __restrict fy = roots.second.data();
   const int16_t* __restrict fz = roots.third.data();
@@ -142,30 +146,65 @@ void ToLab(const Planes& roots, int16_t* __restrict l, int16_t* __restrict a,
   }
 }
 
+// What a row is worked out in.
+struct RowBuffers {
+  explicit RowBuffers(int width)
+      : channels(static_cast<size_t>(width) * 3),
+        sums(channels.size() + 6),
+        light(width),
+        xyz(width),
+        roots(width) {}
+  std::vector<uint16_t> channels;
+  std::vector<uint16_t> sums;
+  Planes light, xyz, roots;
+};
+
+G2LL_INLINE void ConvertRow(const Tables& tables, const Image& image, int y, bool smooth,
+                            RowBuffers& row, LabImage& lab) {
+  if (smooth) {
+    SmoothChannels(image, y, row.sums, row.channels);
+  } else {
+    CopyChannels(image, y, row.channels);
+  }
+  ToLight(tables, row.channels, row.light);
+  Combine(row.light, kX, row.xyz.first);
+  Combine(row.light, kY, row.xyz.second);
+  Combine(row.light, kZ, row.xyz.third);
+  ToRoots(tables, row.xyz, row.roots);
+  const size_t start = static_cast<size_t>(y) * static_cast<size_t>(image.width);
+  ToLab(row.roots, &lab.l[start], &lab.a[start], &lab.b[start]);
+}
+
+using RowFunction = void (*)(const Tables& tables, const Image& image, int y, bool smooth,
+                             RowBuffers& row, LabImage& lab);
+
+void ConvertRowPlain(const Tables& tables, const Image& image, int y, bool smooth, RowBuffers& row,
+                     LabImage& lab) {
+  ConvertRow(tables, image, y, smooth, row, lab);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void ConvertRowAvx2(const Tables& tables, const Image& image, int y,
+                                            bool smooth, RowBuffers& row, LabImage& lab) {
+  ConvertRow(tables, image, y, smooth, row, lab);
+}
+#endif
+
+RowFunction FastestRowFunction() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx2")) return ConvertRowAvx2;
+#endif
+  return ConvertRowPlain;
+}
+
 LabImage Convert(const Image& image, bool smooth) {
   static const std::unique_ptr<const Tables> tables = MakeTables();
+  const RowFunction convert_row = FastestRowFunction();
   const size_t num_pixels = static_cast<size_t>(image.height) * static_cast<size_t>(image.width);
   LabImage lab{image.height, image.width, std::vector<int16_t>(num_pixels),
                std::vector<int16_t>(num_pixels), std::vector<int16_t>(num_pixels)};
-  std::vector<uint16_t> channels(static_cast<size_t>(image.width) * 3);
-  std::vector<uint16_t> sums(channels.size() + 6);
-  Planes light(image.width);
-  Planes xyz(image.width);
-  Planes roots(image.width);
-  for (int y = 0; y < image.height; ++y) {
-    if (smooth) {
-      SmoothChannels(image, y, sums, channels);
-    } else {
-      CopyChannels(image, y, channels);
-    }
-    ToLight(*tables, channels, light);
-    Combine(light, kX, xyz.first);
-    Combine(light, kY, xyz.second);
-    Combine(light, kZ, xyz.third);
-    ToRoots(*tables, xyz, roots);
-    const size_t start = static_cast<size_t>(y) * static_cast<size_t>(image.width);
-    ToLab(roots, &lab.l[start], &lab.a[start], &lab.b[start]);
-  }
+  RowBuffers row(image.width);
+  for (int y = 0; y < image.height; ++y) convert_row(*tables, image, y, smooth, row, lab);
   return lab;
 }
 
