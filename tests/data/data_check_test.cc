@@ -25,6 +25,12 @@ namespace {
 using data::test::TemporaryFolder;
 using ::testing::HasSubstr;
 
+CheckOptions CheckOf(std::vector<std::string> folders) {
+  CheckOptions options;
+  options.folders = std::move(folders);
+  return options;
+}
+
 // `all` holds a copy of some of `isic`'s pictures, each changed in another way.
 class LeakReportTest : public testing::Test {
  protected:
@@ -78,7 +84,7 @@ class LeakReportTest : public testing::Test {
 };
 
 TEST_F(LeakReportTest, SetsWithoutACommonImageAreClean) {
-  const Outcome outcome = Check({.folders = {folder_ / "all", folder_ / "isic"}});
+  const Outcome outcome = Check(CheckOf({folder_ / "all", folder_ / "isic"}));
   EXPECT_EQ(outcome.findings, 0) << outcome.text;
   EXPECT_EQ(outcome.json["ok"], true);
   EXPECT_THAT(outcome.text, HasSubstr("0 of the 24 images of " + folder_ / "isic" + " are in "));
@@ -90,7 +96,7 @@ TEST_F(LeakReportTest, FindsImagesByNameByBytesAndByLooksAndCountsThemBySplit) {
   PlantLookAlike(TestImage(3), "photograph.jpg");
   PlantLookAlike(Images("isic", "Training") + "/synthetic_train_0000004.jpg", "again.jpg");
 
-  const Outcome outcome = Check({.folders = {folder_ / "all", folder_ / "isic"}});
+  const Outcome outcome = Check(CheckOf({folder_ / "all", folder_ / "isic"}));
 
   EXPECT_EQ(outcome.findings, 4) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr(TestImage(1) + ": has the same name as " +
@@ -114,21 +120,21 @@ TEST_F(LeakReportTest, FindsImagesByNameByBytesAndByLooksAndCountsThemBySplit) {
 TEST_F(LeakReportTest, ASplitCanBeComparedAlone) {
   PlantLookAlike(TestImage(3), "photograph.jpg");
   PlantLookAlike(Images("isic", "Training") + "/synthetic_train_0000004.jpg", "again.jpg");
-  const Outcome outcome = Check({.folders = {folder_ / "all", folder_ / "isic#test"}});
+  const Outcome outcome = Check(CheckOf({folder_ / "all", folder_ / "isic#test"}));
   EXPECT_EQ(outcome.findings, 1);
   EXPECT_THAT(outcome.text, HasSubstr("1 of the 8 images"));
 
   std::ostringstream ignored;
-  EXPECT_EQ(CheckData({.folders = {folder_ / "isic#half"}}, ignored).status().code(),
+  EXPECT_EQ(CheckData(CheckOf({folder_ / "isic#half"}), ignored).status().code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(CheckData({.folders = {folder_ / "all#test"}}, ignored).status().code(),
+  EXPECT_EQ(CheckData(CheckOf({folder_ / "all#test"}), ignored).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(LeakReportTest, TheWrittenListMakesTheFirstSetDisjoint) {
   std::filesystem::copy(TestImage(2), folder_ / "all/renamed.jpg");
   PlantLookAlike(TestImage(3), "photograph.jpg");
-  CheckOptions options{.folders = {folder_ / "all", folder_ / "isic"}};
+  CheckOptions options = CheckOf({folder_ / "all", folder_ / "isic"});
   options.overlap_file = folder_ / "leak.txt";
   EXPECT_EQ(Check(options).findings, 2);
   EXPECT_EQ(data::test::ReadBytes(folder_ / "leak.txt"), "photograph\nrenamed\n");
@@ -144,7 +150,7 @@ TEST_F(LeakReportTest, TheWrittenListMakesTheFirstSetDisjoint) {
 }
 
 TEST_F(LeakReportTest, NoListIsWrittenWhereThereIsNothingToLeaveOut) {
-  CheckOptions options{.folders = {folder_ / "all", folder_ / "isic"}};
+  CheckOptions options = CheckOf({folder_ / "all", folder_ / "isic"});
   options.overlap_file = folder_ / "leak.txt";
   EXPECT_EQ(Check(options).findings, 0);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "leak.txt"));
@@ -158,7 +164,7 @@ TEST_F(LeakReportTest, LookAlikesWithinOneFolderAreCountedAndAreNoFault) {
   PlantLookAlike(train, "one.jpg");
   PlantLookAlike(train, "two.jpg");
   data::test::WriteBytes(folder_ / "all/three.jpg", *data::EncodeJpeg(*data::ReadImage(train), 70));
-  const Outcome outcome = Check({.folders = {folder_ / "all"}});
+  const Outcome outcome = Check(CheckOf({folder_ / "all"}));
   // `one` and `two` are equal to the byte: a fault, and no pair of look-alikes.
   EXPECT_EQ(outcome.findings, 1) << outcome.text;
   EXPECT_THAT(outcome.text, HasSubstr("2 pairs of images look alike, 0 of them in two splits"));
@@ -169,7 +175,9 @@ TEST_F(LeakReportTest, LookAlikesWithinOneFolderAreCountedAndAreNoFault) {
 TEST_F(LeakReportTest, ProgressIsToldInPlaceAndCleanedUp) {
   std::ostringstream progress;
   std::ostringstream out;
-  ASSERT_TRUE(CheckData({.folders = {folder_ / "all"}, .progress = &progress}, out).ok());
+  CheckOptions options = CheckOf({folder_ / "all"});
+  options.progress = &progress;
+  ASSERT_TRUE(CheckData(options, out).ok());
   EXPECT_THAT(progress.str(), HasSubstr("\r\033[Kchecking "));
   EXPECT_THAT(progress.str(), HasSubstr(" of 8"));
   EXPECT_TRUE(progress.str().ends_with("\r\033[K"));
@@ -188,7 +196,7 @@ TEST(DataCheckTest, NamesOddMasksAndTinyImages) {
   add("dim", data::test::VariedImage(32, 3), 1);
   add("dot", data::test::VariedImage(1, 4), 1);
   std::ostringstream out;
-  const auto count = CheckData({.folders = {folder.path()}}, out);
+  const auto count = CheckData(CheckOf({folder.path()}), out);
   ASSERT_TRUE(count.ok()) << count.status();
   EXPECT_EQ(*count, 5) << out.str();
   EXPECT_THAT(out.str(), HasSubstr("masks/empty.png: marks no lesion at all"));
@@ -199,26 +207,27 @@ TEST(DataCheckTest, NamesOddMasksAndTinyImages) {
 
 // All pairs, against the definition.
 TEST(NearDuplicatesTest, FindsExactlyThePairsWithinTheBounds) {
-  Fingerprints first;
-  Fingerprints second;
+  LooksOfImages first;
+  LooksOfImages second;
   for (int i = 0; i < 60; ++i) {
-    data::Fingerprint fingerprint;
-    for (size_t k = 0; k < fingerprint.thumbnail.size(); ++k) {
-      fingerprint.thumbnail[k] = static_cast<uint8_t>((k * (i % 3 == 0 ? 7 : 3)) % 251);
+    data::Looks looks;
+    for (size_t k = 0; k < looks.whole.thumbnail.size(); ++k) {
+      looks.whole.thumbnail[k] = static_cast<uint8_t>((k * (i % 3 == 0 ? 7 : 3)) % 251);
     }
-    fingerprint.hash = (uint64_t{1} << (i % 24)) - 1;
-    if (i % 10 == 9) {
-      first.emplace_back(std::nullopt);
-      second.emplace_back(fingerprint);
-    } else {
-      first.emplace_back(fingerprint);
-      second.emplace_back(i % 4 == 0 ? std::nullopt : std::optional(fingerprint));
-    }
+    looks.whole.hash = (uint64_t{1} << (i % 24)) - 1;
+    looks.middle = looks.whole;
+    looks.middle.hash = ~looks.whole.hash << (i % 5);
+    first.push_back(i % 10 == 9 ? std::nullopt : std::optional(looks));
+    second.push_back(i % 10 != 9 && i % 4 == 0 ? std::nullopt : std::optional(looks));
   }
   std::vector<std::pair<size_t, size_t>> expected;
   std::vector<std::pair<size_t, size_t>> expected_within;
   const auto alike = [](const auto& a, const auto& b) {
-    return a && b && data::HashDistance(a->hash, b->hash) <= 8 && data::Correlation(*a, *b) > 0.965;
+    const auto near = [](const data::Fingerprint& x, const data::Fingerprint& y) {
+      return data::HashDistance(x.hash, y.hash) <= 8 && data::Correlation(x, y) > 0.965;
+    };
+    return a && b &&
+           (near(a->whole, b->whole) || near(a->whole, b->middle) || near(a->middle, b->whole));
   };
   for (size_t j = 0; j < second.size(); ++j) {
     for (size_t i = 0; i < first.size(); ++i) {

@@ -93,11 +93,15 @@ TEST(MeasurePixelsTest, NamesTheFirstUnreadableImage) {
 
 Image Lesion(uint64_t index) { return SyntheticImage({.seed = 5, .index = index, .size = 128}); }
 
-TEST(FingerprintTest, SurvivesRecompressionSquashingAndBrightness) {
+// The part of a picture inside a box, at its own size.
+Image Part(const Image& image, const PixelBox& box) {
+  return CropAndResize(image, box, box.height, box.width);
+}
+
+TEST(LooksTest, SurviveRecompressionSquashingAndBrightness) {
   const test::TemporaryFolder folder;
-  for (uint64_t sample = 0; sample < 6; ++sample) {
-    const Image image = Lesion(sample);
-    const Fingerprint original = FingerprintOf(image);
+  for (uint64_t index = 0; index < 6; ++index) {
+    const Image image = Lesion(index);
     test::WriteBytes(folder / "a.jpg", *EncodeJpeg(image, 60));
     Image brighter = image;
     for (uint8_t& value : brighter.pixels) {
@@ -105,49 +109,55 @@ TEST(FingerprintTest, SurvivesRecompressionSquashingAndBrightness) {
     }
     for (const Image& copy :
          {*ReadImage(folder / "a.jpg"), ResizeImage(image, 64, 100), brighter}) {
-      const Fingerprint fingerprint = FingerprintOf(copy);
-      EXPECT_LE(HashDistance(original.hash, fingerprint.hash), kMaxHashDistance);
-      EXPECT_GT(Correlation(original, fingerprint), kMinCorrelation);
+      EXPECT_TRUE(Compare(LooksOf(image), LooksOf(copy)).is_near());
     }
   }
 }
 
-TEST(FingerprintTest, TellsLesionsApart) {
-  std::vector<Fingerprint> fingerprints;
-  for (uint64_t sample = 0; sample < 40; ++sample) {
-    fingerprints.push_back(FingerprintOf(Lesion(sample)));
+// One release squeezes the whole photograph into a square, another keeps its central square.
+TEST(LooksTest, ASqueezedPictureIsLikeTheCentralSquareOfItsOriginal) {
+  for (uint64_t index = 0; index < 6; ++index) {
+    const Image original = ResizeImage(Lesion(index), 150, 200);
+    const Image squeezed = ResizeImage(original, 128, 128);
+    const Image square = ResizeImage(Part(original, {0, 25, 150, 150}), 160, 160);
+    EXPECT_TRUE(Compare(LooksOf(squeezed), LooksOf(square)).is_near());
+    EXPECT_TRUE(Compare(LooksOf(square), LooksOf(original)).is_near());
+    EXPECT_TRUE(Compare(LooksOf(original), LooksOf(squeezed)).is_near());
   }
+}
+
+TEST(LooksTest, TellLesionsApart) {
+  std::vector<Looks> looks;
+  for (uint64_t index = 0; index < 40; ++index) looks.push_back(LooksOf(Lesion(index)));
   int alike = 0;
-  for (size_t i = 0; i < fingerprints.size(); ++i) {
-    for (size_t j = 0; j < i; ++j) {
-      alike += HashDistance(fingerprints[i].hash, fingerprints[j].hash) <= kMaxHashDistance &&
-                       Correlation(fingerprints[i], fingerprints[j]) > kMinCorrelation
-                   ? 1
-                   : 0;
-    }
+  for (size_t i = 0; i < looks.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) alike += Compare(looks[i], looks[j]).is_near() ? 1 : 0;
   }
   EXPECT_EQ(alike, 0);
 }
 
-TEST(FingerprintTest, CorrelationIsPearsonsAndPlainPicturesAreLikeTheirEqualsOnly) {
+TEST(LooksTest, CorrelationIsPearsonsAndPlainPicturesAreLikeTheirEqualsOnly) {
   Image ramp = test::PlainImage(32, 32, 0, 0, 0);
   for (size_t i = 0; i < ramp.pixels.size(); ++i) {
     ramp.pixels[i] = static_cast<uint8_t>(i / 3 % 32 * 4);
   }
   Image inverse = ramp;
   for (uint8_t& value : inverse.pixels) value = static_cast<uint8_t>(200 - value);
-  EXPECT_NEAR(Correlation(FingerprintOf(ramp), FingerprintOf(ramp)), 1.0, 1e-12);
-  EXPECT_NEAR(Correlation(FingerprintOf(ramp), FingerprintOf(inverse)), -1.0, 1e-12);
-  const Fingerprint gray = FingerprintOf(test::PlainImage(20, 20, 90, 90, 90));
+  const Fingerprint rising = LooksOf(ramp).whole;
+  EXPECT_NEAR(Correlation(rising, rising), 1.0, 1e-12);
+  EXPECT_NEAR(Correlation(rising, LooksOf(inverse).whole), -1.0, 1e-12);
+  const Fingerprint gray = LooksOf(test::PlainImage(20, 20, 90, 90, 90)).whole;
   EXPECT_EQ(Correlation(gray, gray), 1.0);
-  EXPECT_EQ(Correlation(gray, FingerprintOf(test::PlainImage(20, 20, 91, 91, 91))), 0.0);
-  EXPECT_EQ(Correlation(gray, FingerprintOf(ramp)), 0.0);
+  EXPECT_EQ(Correlation(gray, LooksOf(test::PlainImage(20, 20, 91, 91, 91)).whole), 0.0);
+  EXPECT_EQ(Correlation(gray, rising), 0.0);
   EXPECT_EQ(HashDistance(0b1011, 0b0010), 2);
 }
 
-TEST(FingerprintTest, APictureOfOnePixelHasOne) {
-  const Fingerprint one = FingerprintOf(test::PlainImage(1, 1, 200, 100, 50));
-  EXPECT_EQ(one.thumbnail[0], one.thumbnail[1023]);
+TEST(LooksTest, ArePerceivedOfPicturesOfOnePixelOrOneRow) {
+  const Fingerprint one = LooksOf(test::PlainImage(1, 1, 200, 100, 50)).whole;
+  EXPECT_EQ(one.thumbnail[0], one.thumbnail[255]);
+  const Looks row = LooksOf(test::PlainImage(1, 700, 9, 9, 9));
+  EXPECT_EQ(row.whole.thumbnail, row.middle.thumbnail);
 }
 
 }  // namespace

@@ -11,40 +11,64 @@ namespace g2ll::data {
 namespace {
 
 constexpr int kSide = 32;
-constexpr size_t kBits = 64;
+constexpr int kFrequencies = 8;  // a side
+constexpr size_t kBits = kFrequencies * kFrequencies;
 
-// The lowest frequencies but the mean, diagonal by diagonal.
-std::array<float, kBits> LowFrequencies(const cv::Mat& transform) {
+uint64_t HashOf(const cv::Mat& luma) {
+  cv::Mat transform;
+  luma.convertTo(transform, CV_32F);
+  cv::dct(transform, transform);
   std::array<float, kBits> values{};
-  size_t count = 0;
-  for (int diagonal = 1; count < kBits; ++diagonal) {
-    for (int row = 0; row <= diagonal && count < kBits; ++row) {
-      values[count++] = transform.at<float>(row, diagonal - row);
-    }
+  for (size_t bit = 0; bit < kBits; ++bit) {
+    values[bit] = transform.at<float>(static_cast<int>(bit) / kFrequencies,
+                                      static_cast<int>(bit) % kFrequencies);
   }
-  return values;
+  std::array<float, kBits> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  const float median = (sorted[kBits / 2 - 1] + sorted[kBits / 2]) / 2;
+  uint64_t hash = 0;
+  for (size_t bit = 0; bit < kBits; ++bit) {
+    if (values[bit] > median) hash |= uint64_t{1} << bit;
+  }
+  return hash;
+}
+
+Fingerprint FingerprintOf(const cv::Mat& gray) {
+  cv::Mat luma;
+  cv::resize(gray, luma, {kSide, kSide}, 0, 0, cv::INTER_AREA);
+  Fingerprint fingerprint;
+  fingerprint.hash = HashOf(luma);
+  cv::Mat thumbnail(kSide / 2, kSide / 2, CV_8UC1, fingerprint.thumbnail.data());
+  cv::resize(luma, thumbnail, thumbnail.size(), 0, 0, cv::INTER_AREA);
+  return fingerprint;
+}
+
+// Where the middle lies; at least one pixel.
+cv::Rect MiddleOf(int height, int width) {
+  const int shorter = std::min(height, width);
+  const int box_width = height == width ? std::max(1, width * 3 / 4) : shorter;
+  return {(width - box_width) / 2, (height - shorter) / 2, box_width, shorter};
 }
 
 }  // namespace
 
-Fingerprint FingerprintOf(const Image& image) {
+Looks LooksOf(const Image& image) {
   cv::Mat gray;
   cv::cvtColor(internal::ViewOf(image), gray, cv::COLOR_RGB2GRAY);
-  Fingerprint fingerprint;
-  cv::Mat thumbnail(kSide, kSide, CV_8UC1, fingerprint.thumbnail.data());
-  cv::resize(gray, thumbnail, thumbnail.size(), 0, 0, cv::INTER_AREA);
-  cv::Mat transform;
-  thumbnail.convertTo(transform, CV_32F);
-  cv::dct(transform, transform);
+  return {FingerprintOf(gray), FingerprintOf(gray(MiddleOf(image.height, image.width)))};
+}
 
-  const std::array<float, kBits> values = LowFrequencies(transform);
-  std::array<float, kBits> sorted = values;
-  std::sort(sorted.begin(), sorted.end());
-  const float median = (sorted[kBits / 2 - 1] + sorted[kBits / 2]) / 2;
-  for (size_t bit = 0; bit < kBits; ++bit) {
-    if (values[bit] > median) fingerprint.hash |= uint64_t{1} << bit;
-  }
-  return fingerprint;
+Likeness Compare(const Looks& a, const Looks& b) {
+  Likeness best;
+  const auto consider = [&](const Fingerprint& x, const Fingerprint& y) {
+    const Likeness likeness{HashDistance(x.hash, y.hash), Correlation(x, y)};
+    const bool is_closer = likeness.distance < best.distance;
+    if (likeness.is_near() == best.is_near() ? is_closer : likeness.is_near()) best = likeness;
+  };
+  consider(a.whole, b.whole);
+  consider(a.whole, b.middle);
+  consider(a.middle, b.whole);
+  return best;
 }
 
 double Correlation(const Fingerprint& a, const Fingerprint& b) {

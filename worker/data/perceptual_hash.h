@@ -9,17 +9,25 @@
 
 namespace g2ll::data {
 
-// What a picture looks like, small enough to hold one against thousands.
+// What a picture looks like, small enough to hold one against thousands. The picture is
+// squeezed to a square whatever its shape, so a squashed copy has the same fingerprint.
 struct Fingerprint {
-  // The signs of the 64 lowest frequencies of the thumbnail's cosine transform, the mean
-  // left out, against their median.
+  // Which of the 8x8 lowest frequencies of the luma's cosine transform, 32x32 pixels, are
+  // above their median.
   uint64_t hash = 0;
-  // Luma, squeezed to 32x32 whatever the shape: a squashed copy has the same one.
-  std::array<uint8_t, 32 * 32> thumbnail{};
+  std::array<uint8_t, 16 * 16> thumbnail{};  // luma
+};
+
+// Fingerprints of a picture and of its middle, which is all that some releases keep: the
+// central square, or the central 3/4 of the width of a picture that is square already,
+// as if it had been squeezed from 4:3.
+struct Looks {
+  Fingerprint whole;
+  Fingerprint middle;
 };
 
 // Of an RGB picture that has at least one pixel.
-Fingerprint FingerprintOf(const Image& image);
+Looks LooksOf(const Image& image);
 
 // Bits that differ, 0 to 64.
 inline int HashDistance(uint64_t a, uint64_t b) { return std::popcount(a ^ b); }
@@ -28,10 +36,21 @@ inline int HashDistance(uint64_t a, uint64_t b) { return std::popcount(a ^ b); }
 // equals (1) and with nothing else (0).
 double Correlation(const Fingerprint& a, const Fingerprint& b);
 
-// Two pictures are near duplicates where their hashes differ in at most so many bits and
-// their thumbnails correlate by more than this.
-inline constexpr int kMaxHashDistance = 8;
-inline constexpr double kMinCorrelation = 0.965;
+// How alike two pictures are.
+struct Likeness {
+  int distance = 64;  // of the hashes
+  double correlation = 0;
+
+  // Hashes that differ in at most 8 bits, thumbnails that correlate by more than 0.965.
+  bool is_near() const { return distance <= kMaxHashDistance && correlation > kMinCorrelation; }
+
+  static constexpr int kMaxHashDistance = 8;
+  static constexpr double kMinCorrelation = 0.965;
+};
+
+// The closest of whole with whole and of either whole with the other's middle: a near one
+// where there is one, else the smallest distance.
+Likeness Compare(const Looks& a, const Looks& b);
 
 }  // namespace g2ll::data
 

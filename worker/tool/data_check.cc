@@ -46,9 +46,14 @@ const std::string& PathOf(const CheckedFolder& checked, size_t image) {
   return checked.contents.images[image].path;
 }
 
-std::string Closeness(int distance, double correlation) {
-  if (distance < 0) return "one cannot be read";
-  return absl::StrFormat("hash distance %d, correlation %.3f", distance, correlation);
+std::string TextOf(const data::Likeness& likeness) {
+  return absl::StrFormat("hash distance %d, correlation %.3f", likeness.distance,
+                         likeness.correlation);
+}
+
+void AddTo(Json& pair, const data::Likeness& likeness) {
+  pair["distance"] = likeness.distance;
+  pair["correlation"] = likeness.correlation;
 }
 
 const char* WordOf(SharedBy by) {
@@ -111,7 +116,7 @@ void PrintFolder(const Folder& folder, std::ostream& out) {
   for (size_t i = 0; i < std::min(kShownPairs, folder.alike.size()); ++i) {
     const NearPair& pair = folder.alike[i];
     out << "  " << PathOf(checked, pair.first) << " and " << PathOf(checked, pair.second) << " ("
-        << Closeness(pair.distance, pair.correlation) << ")\n";
+        << TextOf(pair.likeness) << ")\n";
   }
   if (folder.alike.size() > kShownPairs) {
     out << "  and " << folder.alike.size() - kShownPairs << " more\n";
@@ -123,7 +128,8 @@ void PrintOverlap(const Report& report, std::ostream& out) {
   const CheckedFolder& second = report.folders[1].checked;
   for (const SharedImage& pair : report.overlap->pairs) {
     out << PathOf(second, pair.second) << ": " << SentenceOf(pair.by) << " "
-        << PathOf(first, pair.first) << " (" << Closeness(pair.distance, pair.correlation) << ")\n";
+        << PathOf(first, pair.first) << " ("
+        << (pair.likeness ? TextOf(*pair.likeness) : "one cannot be read") << ")\n";
   }
   const SplitShare& all = report.overlap->all;
   out << all.shared << " of the " << all.images << " images of " << second.folder << " are in "
@@ -152,10 +158,9 @@ Json JsonOf(const Folder& folder) {
   Json shown = Json::array();
   for (size_t i = 0; i < std::min(kShownPairs, folder.alike.size()); ++i) {
     const NearPair& pair = folder.alike[i];
-    shown.push_back({{"first", PathOf(checked, pair.first)},
-                     {"second", PathOf(checked, pair.second)},
-                     {"distance", pair.distance},
-                     {"correlation", pair.correlation}});
+    Json entry = {{"first", PathOf(checked, pair.first)}, {"second", PathOf(checked, pair.second)}};
+    AddTo(entry, pair.likeness);
+    shown.push_back(std::move(entry));
   }
   return {{"folder", checked.folder},
           {"images", checked.contents.images.size()},
@@ -170,11 +175,11 @@ Json JsonOf(const Folder& folder) {
 Json JsonOf(const Overlap& overlap, const Report& report) {
   Json pairs = Json::array();
   for (const SharedImage& pair : overlap.pairs) {
-    pairs.push_back({{"first", PathOf(report.folders[0].checked, pair.first)},
-                     {"second", PathOf(report.folders[1].checked, pair.second)},
-                     {"by", WordOf(pair.by)},
-                     {"distance", pair.distance},
-                     {"correlation", pair.correlation}});
+    Json entry = {{"first", PathOf(report.folders[0].checked, pair.first)},
+                  {"second", PathOf(report.folders[1].checked, pair.second)},
+                  {"by", WordOf(pair.by)}};
+    if (pair.likeness) AddTo(entry, *pair.likeness);
+    pairs.push_back(std::move(entry));
   }
   Json splits = Json::object();
   for (const auto& [split, share] : overlap.by_split) {

@@ -105,7 +105,7 @@ void CheckImage(const data::FolderImage& image, size_t at, CheckedFolder& checke
                                    ": a side is shorter than a patch of ", kSmallestSide)});
   }
   checked.digests[at] = FileDigest(image.path);
-  checked.fingerprints[at] = data::FingerprintOf(*picture);
+  checked.looks[at] = data::LooksOf(*picture);
   if (!image.mask_path.empty()) {
     CheckMask(image, *picture, faults);
   } else if (!image.is_unlabelled) {
@@ -165,7 +165,7 @@ absl::StatusOr<CheckedFolder> CheckFolder(const std::string& folder, std::ostrea
   const size_t count = checked.contents.images.size();
   checked.faults.resize(count);
   checked.digests.resize(count);
-  checked.fingerprints.resize(count);
+  checked.looks.resize(count);
   ProgressLine line(progress, folder, count);
   std::atomic<size_t> next = 0;
   std::atomic<size_t> num_done = 0;

@@ -26,7 +26,7 @@ struct CheckedFolder {
   // what it looks like.
   std::vector<std::vector<Finding>> faults;
   std::vector<std::string> digests;
-  Fingerprints fingerprints;
+  LooksOfImages looks;
 };
 
 // Reads `folder`, or `FOLDER#SPLIT` for one split of it (train, validation, test), on all

@@ -22,13 +22,10 @@ class PairCollector {
 
   void Add(size_t first, size_t second, SharedBy by) {
     if (!seen_.emplace(first, second).second) return;
-    SharedImage pair{first, second, by};
-    const auto& a = first_.fingerprints[first];
-    const auto& b = second_.fingerprints[second];
-    if (a && b) {
-      pair.distance = data::HashDistance(a->hash, b->hash);
-      pair.correlation = data::Correlation(*a, *b);
-    }
+    SharedImage pair{first, second, by, std::nullopt};
+    const auto& a = first_.looks[first];
+    const auto& b = second_.looks[second];
+    if (a && b) pair.likeness = data::Compare(*a, *b);
     pairs_.push_back(pair);
   }
 
@@ -63,7 +60,7 @@ std::vector<SharedImage> SharedImages(const CheckedFolder& first, const CheckedF
     pairs.AddEqual(by_id, data::PhotographId(second.contents.images[i].id), i, SharedBy::kId);
     pairs.AddEqual(by_digest, second.digests[i], i, SharedBy::kContent);
   }
-  for (const NearPair& pair : NearDuplicates(first.fingerprints, second.fingerprints)) {
+  for (const NearPair& pair : NearDuplicates(first.looks, second.looks)) {
     pairs.Add(pair.first, pair.second, SharedBy::kLooks);
   }
   return pairs.Finish();
@@ -97,7 +94,7 @@ Overlap OverlapOf(const CheckedFolder& first, const CheckedFolder& second) {
 }
 
 std::vector<NearPair> LookAlikes(const CheckedFolder& checked) {
-  std::vector<NearPair> pairs = NearDuplicatesWithin(checked.fingerprints);
+  std::vector<NearPair> pairs = NearDuplicatesWithin(checked.looks);
   std::erase_if(pairs, [&](const NearPair& pair) {
     return checked.digests[pair.first] == checked.digests[pair.second];
   });

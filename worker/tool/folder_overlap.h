@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,8 +19,7 @@ struct SharedImage {
   size_t first = 0;
   size_t second = 0;
   SharedBy by = SharedBy::kId;
-  int distance = -1;       // of the hashes, in bits; -1 where one cannot be read
-  double correlation = 0;  // of the thumbnails
+  std::optional<data::Likeness> likeness;  // absent where one of the two cannot be read
 };
 
 // How many images of a split there are, and how many of them another folder holds.

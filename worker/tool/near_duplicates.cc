@@ -11,21 +11,31 @@ namespace {
 
 // The hashes of one set, close together in memory, with their positions.
 struct HashList {
-  std::vector<uint64_t> hashes;
+  struct Hashes {
+    uint64_t whole = 0;
+    uint64_t middle = 0;
+  };
+  std::vector<Hashes> hashes;
   std::vector<size_t> positions;
 };
 
-HashList ListOf(const Fingerprints& set) {
+HashList ListOf(const LooksOfImages& set) {
   HashList list;
   for (size_t i = 0; i < set.size(); ++i) {
     if (!set[i]) continue;
-    list.hashes.push_back(set[i]->hash);
+    list.hashes.push_back({set[i]->whole.hash, set[i]->middle.hash});
     list.positions.push_back(i);
   }
   return list;
 }
 
-std::vector<NearPair> Search(const Fingerprints& first, const Fingerprints& second,
+// The smallest of the distances that data::Compare looks at.
+int SmallestDistance(const HashList::Hashes& a, const HashList::Hashes& b) {
+  return std::min({data::HashDistance(a.whole, b.whole), data::HashDistance(a.whole, b.middle),
+                   data::HashDistance(a.middle, b.whole)});
+}
+
+std::vector<NearPair> Search(const LooksOfImages& first, const LooksOfImages& second,
                              bool is_within) {
   const HashList from = ListOf(first);
   const HashList to = ListOf(second);
@@ -35,12 +45,12 @@ std::vector<NearPair> Search(const Fingerprints& first, const Fingerprints& seco
     for (size_t j = next++; j < to.hashes.size(); j = next++) {
       const size_t end = is_within ? j : from.hashes.size();
       for (size_t i = 0; i < end; ++i) {
-        const int distance = data::HashDistance(from.hashes[i], to.hashes[j]);
-        if (distance > data::kMaxHashDistance) continue;
+        const int distance = SmallestDistance(from.hashes[i], to.hashes[j]);
+        if (distance > data::Likeness::kMaxHashDistance) continue;
         const size_t a = from.positions[i];
         const size_t b = to.positions[j];
-        const double correlation = data::Correlation(*first[a], *second[b]);
-        if (correlation > data::kMinCorrelation) pairs.push_back({a, b, distance, correlation});
+        const data::Likeness likeness = data::Compare(*first[a], *second[b]);
+        if (likeness.is_near()) pairs.push_back({a, b, likeness});
       }
     }
   };
@@ -59,11 +69,11 @@ std::vector<NearPair> Search(const Fingerprints& first, const Fingerprints& seco
 
 }  // namespace
 
-std::vector<NearPair> NearDuplicates(const Fingerprints& first, const Fingerprints& second) {
+std::vector<NearPair> NearDuplicates(const LooksOfImages& first, const LooksOfImages& second) {
   return Search(first, second, /*is_within=*/false);
 }
 
-std::vector<NearPair> NearDuplicatesWithin(const Fingerprints& set) {
+std::vector<NearPair> NearDuplicatesWithin(const LooksOfImages& set) {
   return Search(set, set, /*is_within=*/true);
 }
 

@@ -13,18 +13,17 @@ namespace g2ll::tool {
 struct NearPair {
   size_t first = 0;
   size_t second = 0;
-  int distance = 0;  // of the hashes, in bits
-  double correlation = 0;
+  data::Likeness likeness;
 };
 
 // Absent where a picture could not be read; it is like nothing.
-using Fingerprints = std::vector<std::optional<data::Fingerprint>>;
+using LooksOfImages = std::vector<std::optional<data::Looks>>;
 
 // All near duplicates between two sets, and within one (each pair once, first < second),
-// by second, then first. Every hash is held against every other: 70 million pairs, the
-// whole of ISIC-2019 against ISIC-2017, take a fraction of a second. Uses all processors.
-std::vector<NearPair> NearDuplicates(const Fingerprints& first, const Fingerprints& second);
-std::vector<NearPair> NearDuplicatesWithin(const Fingerprints& set);
+// by second, then first. Every picture is held against every other, wholes and middles:
+// the 70 million pairs of ISIC-2019 and ISIC-2017 take about a second. Uses all processors.
+std::vector<NearPair> NearDuplicates(const LooksOfImages& first, const LooksOfImages& second);
+std::vector<NearPair> NearDuplicatesWithin(const LooksOfImages& set);
 
 }  // namespace g2ll::tool
 
