@@ -19,7 +19,7 @@ spec:
   seed: {seed}
   init: {{ from: none }}
   data: {{ source: "{source}" }}
-  train: {{ updates: 60, validateEvery: 60 }}
+  train: {{ updates: 40, validateEvery: 40 }}
   resources: {{ ranks: {{ min: 1, max: 1 }} }}
 ---
 """
