@@ -72,7 +72,7 @@ class PretrainReportTest(unittest.TestCase):
         views = [image["alt"] for image in page.images if image["alt"].endswith((", view 1",
                                                                                  ", view 2"))]
         self.assertGreaterEqual(len(views), 4)
-        self.assertEqual(len(self.alts(page, "regions and hidden patches")), len(views))
+        self.assertEqual(len(self.alts(page, "regions, hidden patches")), len(views))
         self.assertEqual(len(self.alts(page, "filled by the decoder")), len(views))
         charts = {chart["aria-label"] for chart in page.charts}
         self.assertGreaterEqual(charts, {"Loss", "Reconstruction loss", "Self-distillation loss",

@@ -107,6 +107,14 @@ TEST_F(TrainingReportTest, PageSaysHowNormalisedPatchesGotTheirColours) {
   EXPECT_THAT(Write("report.html"), HasSubstr("mean and variance of the hidden patch back"));
 }
 
+TEST_F(TrainingReportTest, PageNamesACollapsedTeacherAndNoHealthyOne) {
+  EXPECT_THAT(Write("report.html"), Not(HasSubstr("has collapsed:")));
+  report_.run.series["teacher_entropy"] = {{1, 3.0}, {2, 6.93}};
+  EXPECT_THAT(Write("report.html"), HasSubstr("has collapsed: at the end it gives all"));
+  report_.run.series["teacher_entropy"] = {{1, 3.0}, {2, 0.01}};
+  EXPECT_THAT(Write("report.html"), HasSubstr("has collapsed: at the end it gives one"));
+}
+
 TEST_F(TrainingReportTest, AMethodWithoutDecoderAndMasksShowsItsViewsOnly) {
   report_.pictures[0].views[0].patches = {2, 2, {}, {}};
   report_.pictures[0].views[0].reconstruction.reset();

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "proto/common/log.h"
@@ -52,6 +53,7 @@ v1::JobSpec BareSpec(const v1::JobSpec& spec) {
 
 // Ids of the source's images that `data.excludeIds` left out. No image is decoded.
 absl::StatusOr<std::vector<std::string>> ExcludedIdsOf(data::DatasetOptions options) {
+  std::erase(options.exclude_ids, "none");
   if (options.exclude_ids.empty()) return std::vector<std::string>();
   options.fraction = 1;
   options.max_images = 0;

@@ -15,7 +15,7 @@ namespace {
 
 // The drawing in its own units; the page scales it to the column.
 constexpr double kWidth = 480, kHeight = 270;
-constexpr double kLeft = 52, kRight = 12, kTop = 12, kBottom = 44;
+constexpr double kLeft = 58, kRight = 12, kTop = 12, kBottom = 44;
 constexpr size_t kSmoothAbove = 80;
 
 struct Range {
@@ -150,7 +150,10 @@ std::string LegendEntry(size_t color, const ChartSeries& series) {
   std::string last = "-";
   for (auto it = series.points.rbegin(); it != series.points.rend(); ++it) {
     if (IsFinite(*it)) {
-      last = TickLabel(it->second, std::abs(it->second) < 100 ? 0.001 : 1);
+      const double size = std::abs(it->second);
+      // Three digits after the point say nothing of a learning rate.
+      last = size > 0 && size < 0.01 ? absl::StrFormat("%.2g", it->second)
+                                     : TickLabel(it->second, size < 100 ? 0.001 : 1);
       break;
     }
   }

@@ -70,6 +70,7 @@ meter { width: 110px; height: 10px; margin-right: 10px; vertical-align: middle; 
 .p2 { grid-template-columns: 1fr 1fr; } .p3 { grid-template-columns: 1fr 1fr 1fr; }
 .panel img { display: block; width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 3px; }
 .panel span { display: block; font-size: 12px; margin-top: 2px; }
+.warning { margin: 12px 0 0; padding: 10px 16px; border-left: 4px solid var(--c1); }
 .remark { margin: 2px 0 0; font-size: 13px; color: var(--soft); }
 .settings td, .settings th { text-align: left; padding: 5px 14px; }
 .settings td + td { white-space: normal; overflow-wrap: anywhere; }

@@ -38,13 +38,24 @@ constexpr std::array kMetrics = {
     MetricText{"loss/ibot", "Patch distillation loss",
                "the same for hidden patches of one view, in nats"},
     MetricText{"loss/koleo", "KoLeo loss", "low where class features are spread out"},
-    MetricText{"loss/classification", "Classification loss", "weighted cross entropy, in nats"},
+    MetricText{"loss/bce", "Cross entropy", "of the pixels, in nats"},
+    MetricText{"loss/dice", "Dice loss", ""},
     MetricText{"teacher_entropy", "Teacher entropy", "of the centred, sharpened output, in nats"},
     MetricText{"val/balanced_accuracy", "Balanced accuracy", "mean recall over the classes"},
     MetricText{"val/dice", "Dice on validation images", "mean over the images"},
     MetricText{"val/iou", "IoU on validation images", "mean over the images"},
+    MetricText{"teacher_student_kl", "Teacher against student", "KL divergence, in nats"},
+    MetricText{"feature_std", "Spread of the features",
+               "deviation of the student's normalised class features; healthy about 1 over the "
+               "root of their width, near 0 all images look the same to it"},
+    MetricText{"center_norm", "Length of the centre", "of the teacher's logits"},
+    MetricText{"accuracy", "Accuracy", "on the training batch"},
+    MetricText{"val/accuracy", "Accuracy on validation images", ""},
     MetricText{"lr", "Learning rate", ""},
     MetricText{"grad_norm", "Gradient norm", "of all gradients together, before clipping"},
+    MetricText{"grad_norm/mim", "Gradient norm, reconstruction", "of this loss on the encoder"},
+    MetricText{"grad_norm/distill", "Gradient norm, self-distillation",
+               "of this loss on the encoder"},
     MetricText{"images_per_second", "Images per second", "over all ranks"},
 };
 
@@ -88,8 +99,9 @@ std::string Chart(const MetricText& metric, const Points& points, const Training
 
 std::string Charts(const TrainingReport& report) {
   std::map<std::string, Points> rest = report.run.series;
-  // `loss/segmentation` is `loss` under another name.
+  // These are `loss` under another name.
   rest.erase("loss/segmentation");
+  rest.erase("loss/classification");
   std::string charts;
   for (const MetricText& metric : kMetrics) {
     const auto found = rest.find(std::string(metric.name));
@@ -126,6 +138,23 @@ std::string Numbers(const TrainingReport& report) {
   return Element("div", "numbers", cards);
 }
 
+// One sentence where self-distillation ended without telling images apart.
+std::string Collapse(const TrainingReport& report) {
+  const auto found = report.run.series.find("teacher_entropy");
+  if (!report.num_prototypes || found == report.run.series.end() || found->second.empty()) {
+    return "";
+  }
+  const double entropy = found->second.back().second;
+  const double uniform = std::log(static_cast<double>(*report.num_prototypes));
+  if (!(entropy < 0.05 || entropy > 0.99 * uniform)) return "";
+  return Element("p", "card warning",
+                 absl::StrFormat("The teacher has collapsed: at the end it gives %s (entropy %.3f "
+                                 "of at most %.3f nats).",
+                                 entropy > 0.05 ? "all prototypes the same weight"
+                                                : "one prototype to every image",
+                                 entropy, uniform));
+}
+
 absl::StatusOr<std::string> Panel(const data::Image& image, std::string_view alt,
                                   std::string_view caption) {
   G2LL_ASSIGN_OR_RETURN(const std::string png, data::EncodePng(image));
@@ -145,7 +174,7 @@ absl::StatusOr<std::string> Panels(const StudentView& view, const std::string& n
   G2LL_ASSIGN_OR_RETURN(std::string panels, Panel(input, name, ordinal));
   const bool has_regions = !view.patches.regions.empty();
   if (HidesPatches(view) || has_regions) {
-    const std::string what = has_regions ? "regions and hidden patches" : "hidden patches";
+    const std::string what = has_regions ? "regions, hidden patches" : "hidden patches";
     G2LL_ASSIGN_OR_RETURN(const std::string panel,
                           Panel(DrawPatches(input, view.patches),
                                 absl::StrCat(name, ", ", what, ": hidden ones are grey"), what));
@@ -187,9 +216,11 @@ absl::StatusOr<std::string> Pictures(const TrainingReport& report) {
   if (report.pictures.empty()) return "";
   std::string figures;
   bool is_reconstructed = false, has_regions = false, hides = false;
+  size_t num_views = 0;
   for (const TrainingPicture& picture : report.pictures) {
     G2LL_ASSIGN_OR_RETURN(const std::string figure, Picture(picture));
     figures += figure;
+    num_views = std::max(num_views, picture.views.size());
     for (const StudentView& view : picture.views) {
       is_reconstructed |= view.reconstruction.has_value();
       has_regions |= !view.patches.regions.empty();
@@ -206,8 +237,9 @@ absl::StatusOr<std::string> Pictures(const TrainingReport& report) {
                   "hidden patch back, which it does not know."
                 : " In the reconstruction only the hidden patches are the decoder's.";
   }
+  const bool is_small = num_views == 1 && !hides && !has_regions;
   return absl::StrCat(Element("h2", "", "What the student saw"), Element("p", "soft", note),
-                      Element("div", "strips", figures));
+                      Element("div", is_small ? "pictures" : "strips", figures));
 }
 
 absl::StatusOr<std::string> ValidationPictures(const TrainingReport& report) {
@@ -251,11 +283,12 @@ std::string Settings(const TrainingReport& report) {
   const std::string own =
       changed.empty() ? Element("p", "", "All settings are the recipe's.")
                       : absl::StrCat(Element("p", "soft", "Other than the recipe's defaults:"),
-                                     Element("div", "settings", Table(head, changed)));
+                                     Element("div", "settings", Table(head, changed)), "<br>");
   return absl::StrCat(
-      Element("h2", "", "Settings"), own, Element("p", "soft", EscapeHtml(report.settings_note)),
+      Element("h2", "", "Settings"), own,
       Element("details", "card",
               absl::StrCat(Element("summary", "", "All settings with their sources"),
+                           Element("p", "soft", EscapeHtml(report.settings_note)),
                            Element("div", "scroll settings",
                                    Element("table", "", head + Element("tbody", "", all))))));
 }
@@ -291,13 +324,14 @@ std::string DataFacts(const TrainingReport& report) {
 absl::StatusOr<std::string> BuildTrainingPage(const TrainingReport& report) {
   G2LL_ASSIGN_OR_RETURN(const std::string pictures, Pictures(report));
   G2LL_ASSIGN_OR_RETURN(const std::string validation, ValidationPictures(report));
-  const std::string body = absl::StrCat(
-      Element("h1", "", EscapeHtml(report.title)),
-      Element(
-          "p", "soft wrap",
-          absl::StrCat("Method ", EscapeHtml(report.method), ", ", report.images, " images of the ",
-                       EscapeHtml(report.split), " split of ", EscapeHtml(report.data_source))),
-      Numbers(report), pictures, validation, Charts(report), Settings(report), DataFacts(report));
+  const std::string body =
+      absl::StrCat(Element("h1", "", EscapeHtml(report.title)),
+                   Element("p", "soft wrap",
+                           absl::StrCat("Method ", EscapeHtml(report.method), ", ", report.images,
+                                        " images of the ", EscapeHtml(report.split), " split of ",
+                                        EscapeHtml(report.data_source))),
+                   Numbers(report), Collapse(report), pictures, validation, Charts(report),
+                   Settings(report), DataFacts(report));
   return Document(report.title, body);
 }
 
