@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "tests/train/fakes.h"
+#include "tests/train/scripted_task.h"
+#include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/tensor_file.h"
 #include "worker/dist/collective.h"
 #include "worker/metric/overlap.h"
@@ -23,7 +25,9 @@ using train::FailureKind;
 
 std::map<std::string, torch::Tensor> Values(train::TrainTask& task) {
   std::map<std::string, torch::Tensor> values;
-  for (const auto& [name, tensor] : task.Parameters()) values[name] = tensor.detach().clone();
+  for (const train::NamedParameter& parameter : task.Parameters()) {
+    values[parameter.name] = parameter.tensor.detach().clone();
+  }
   return values;
 }
 
@@ -46,21 +50,35 @@ TEST(PretrainTaskTest, LearnsEightImages) {
   EXPECT_EQ(recorder.checkpoints.back().path, "checkpoints/job/e1/s200");
 }
 
-TEST(PretrainTaskTest, FrozenLastLayerStaysDuringTheFirstEpochs) {
+// Neither moments nor decay may act on what is frozen, lengths included.
+TEST(PretrainTaskTest, FrozenLastLayerAndItsMomentsStayBitwiseDuringTheFirstEpochs) {
   dist::LocalCollective alone;
   pretrain::PretrainOptions options = test::TinyPretrainOptions(4);
   options.distill->freeze_epochs = 2;
+  options.distill->head.norm_last_layer = false;
+  options.weight_decay = {0.5, 0.5, 4};
   pretrain::PretrainTask task(options, test::FakePretrainLoader({}), alone);
-  const torch::Tensor before = Values(task).at("head.last_layer.weight_v");
+  const auto before = Values(task);
   Recorder recorder;
   TempDirectory storage;
-  LoopRun two{.last_step = 2, .storage = storage.path()};
-
+  LoopRun two{.last_step = 2, .storage = storage.path(), .parent = "two"};
   ASSERT_TRUE(test::RunLoop(task, alone, recorder, two).ok());
-  EXPECT_TRUE(torch::equal(Values(task).at("head.last_layer.weight_v"), before));
-  LoopRun more{.first_step = 2, .last_step = 3, .storage = storage.path()};
+
+  const auto moments = checkpoint::LoadTensors(storage.path() + "/two/s2/optimizer.safetensors");
+  ASSERT_TRUE(moments.ok());
+  for (const std::string name : {"head.last_layer.weight_v", "head.last_layer.weight_g"}) {
+    EXPECT_TRUE(torch::equal(Values(task).at(name), before.at(name))) << name;
+    for (const char* moment : {".exp_avg", ".exp_avg_sq", ".step"}) {
+      EXPECT_EQ(moments->at(name + moment).count_nonzero().item<int64_t>(), 0) << name << moment;
+    }
+  }
+  EXPECT_FALSE(torch::equal(Values(task).at("head.mlp.0.weight"), before.at("head.mlp.0.weight")));
+
+  LoopRun more{.first_step = 2, .last_step = 3, .storage = storage.path(), .parent = "more"};
   ASSERT_TRUE(test::RunLoop(task, alone, recorder, more).ok());
-  EXPECT_FALSE(torch::equal(Values(task).at("head.last_layer.weight_v"), before));
+  for (const std::string name : {"head.last_layer.weight_v", "head.last_layer.weight_g"}) {
+    EXPECT_FALSE(torch::equal(Values(task).at(name), before.at(name))) << name;
+  }
 }
 
 TEST(PretrainTaskTest, MaeAndDinoAreSettingsOfIt) {
@@ -72,7 +90,7 @@ TEST(PretrainTaskTest, MaeAndDinoAreSettingsOfIt) {
 
   pretrain::PretrainOptions dino = test::TinyPretrainOptions(2);
   dino.mim.reset();
-  dino.is_student_masked = false;
+  dino.student_input = pretrain::StudentInput::kAll;
   dino.encoder.learned_pos = true;
   dino.distill->pairs = loss::Pairs::kCross;
   pretrain::PretrainTask without_decoder(dino, test::FakePretrainLoader({}), alone);
@@ -90,21 +108,32 @@ TEST(PretrainTaskTest, MaeAndDinoAreSettingsOfIt) {
   EXPECT_FALSE(std::filesystem::exists(storage.path() + "/c/g2ll/s2/teacher_head.safetensors"));
 }
 
+// With everything that a checkpoint or a key must carry over: stochastic depth, both
+// centres, the encoder's mask token, trained lengths.
+pretrain::PretrainOptions EverythingOn(int64_t total_steps) {
+  pretrain::PretrainOptions options = test::TinyPretrainOptions(total_steps);
+  options.encoder.drop_path = 0.3;
+  options.student_input = pretrain::StudentInput::kMaskToken;
+  options.ibot.emplace();
+  options.koleo_lambda = 0.1;
+  options.distill->head.norm_last_layer = false;
+  return options;
+}
+
 TEST(PretrainTaskTest, ResumedRunIsBitwiseTheUninterruptedOne) {
   dist::LocalCollective alone;
   Recorder recorder;
   TempDirectory storage;
-  pretrain::PretrainTask whole(test::TinyPretrainOptions(6), test::FakePretrainLoader({}), alone);
+  pretrain::PretrainTask whole(EverythingOn(6), test::FakePretrainLoader({}), alone);
   LoopRun all{.last_step = 6, .storage = storage.path(), .parent = "whole"};
   ASSERT_TRUE(test::RunLoop(whole, alone, recorder, all).ok());
 
-  pretrain::PretrainTask first(test::TinyPretrainOptions(6), test::FakePretrainLoader({}), alone);
+  pretrain::PretrainTask first(EverythingOn(6), test::FakePretrainLoader({}), alone);
   LoopRun half{.last_step = 3, .storage = storage.path(), .parent = "first"};
   ASSERT_TRUE(test::RunLoop(first, alone, recorder, half).ok());
   FakeBatches later;
   later.first_step = 3;
-  pretrain::PretrainTask second(test::TinyPretrainOptions(6), test::FakePretrainLoader(later),
-                                alone);
+  pretrain::PretrainTask second(EverythingOn(6), test::FakePretrainLoader(later), alone);
   LoopRun rest{.first_step = 3,
                .last_step = 6,
                .storage = storage.path(),
@@ -112,8 +141,8 @@ TEST(PretrainTaskTest, ResumedRunIsBitwiseTheUninterruptedOne) {
                .parent = "second"};
   ASSERT_TRUE(test::RunLoop(second, alone, recorder, rest).ok());
 
-  for (const char* file :
-       {"encoder", "decoder", "head", "teacher_encoder", "teacher_head", "optimizer"}) {
+  for (const char* file : {"encoder", "encoder_mask_token", "decoder", "head", "teacher_encoder",
+                           "teacher_head", "optimizer"}) {
     const std::string name = std::string("/s6/") + file + ".safetensors";
     auto expected = checkpoint::LoadTensors(storage.path() + "/whole" + name);
     auto actual = checkpoint::LoadTensors(storage.path() + "/second" + name);
@@ -165,44 +194,11 @@ TEST(SegmentationTaskTest, TakesTheEncoderOfAPretrainedCheckpointAndNamesWhatDoe
   EXPECT_THAT(std::string(status.message()), HasSubstr("cls_token"));
 }
 
-// A step whose loss is what the test says, of one parameter.
-class ScriptedTask final : public train::TrainTask {
- public:
-  std::function<double(int64_t step)> loss_at = [](int64_t) { return 1.0; };
-  std::function<double(int64_t num_steps)> score_at = [](int64_t) { return 0.0; };
-  std::string selection;
-
-  std::string name() const override { return "scripted"; }
-  std::vector<train::NamedParameter> Parameters() override { return {{"w", w_}}; }
-  int64_t steps_per_epoch() const override { return 2; }
-  train::StepPlan PlanStep(const train::StepContext&) const override { return {0.1, 0, {}}; }
-  absl::Status LoadBatch(const train::StepContext&) override { return absl::OkStatus(); }
-  train::StepResult ComputeLoss(const train::StepContext& context) override {
-    const torch::Tensor part = w_.sum() * loss_at(context.step);
-    return {part, {{"loss", part.detach()}, {"loss/part", part.detach()}}, 4};
-  }
-  void AfterStep(const train::StepContext&) override {}
-  bool IsValidationDue(int64_t num_steps) const override {
-    num_steps_ = num_steps;
-    return !selection.empty();
-  }
-  absl::StatusOr<train::Scores> Validate() override {
-    return train::Scores{{"val/dice", score_at(num_steps_)}};
-  }
-  std::string SelectionScore() const override { return selection; }
-  absl::Status SaveState(checkpoint::CheckpointWriter&) const override { return absl::OkStatus(); }
-  absl::Status LoadState(const std::string&) override { return absl::OkStatus(); }
-
- private:
-  mutable int64_t num_steps_ = 0;
-  torch::Tensor w_ = torch::ones({2}, torch::requires_grad());
-};
-
 TEST(TrainLoopTest, ALossThatIsNotFiniteEndsTheRunAndIsNamed) {
   dist::LocalCollective alone;
   Recorder recorder;
   TempDirectory storage;
-  ScriptedTask task;
+  test::ScriptedTask task;
   task.loss_at = [](int64_t step) {
     return step == 3 ? std::numeric_limits<double>::quiet_NaN() : 1.0;
   };
@@ -215,11 +211,89 @@ TEST(TrainLoopTest, ALossThatIsNotFiniteEndsTheRunAndIsNamed) {
   EXPECT_TRUE(recorder.checkpoints.empty());
 }
 
+TEST(TrainLoopTest, AGradientThatIsNotFiniteEndsTheRunAndIsNamed) {
+  dist::LocalCollective alone;
+  Recorder recorder;
+  TempDirectory storage;
+  test::ScriptedTask task;
+  task.selection = "val/dice";
+  task.score_at = [](int64_t num_steps) { return num_steps == 1 ? 0.9 : 0.1; };
+  task.bad_gradient_step = 2;
+  LoopRun run{.last_step = 9, .storage = storage.path()};
+
+  const absl::Status status = test::RunLoop(task, alone, recorder, run);
+
+  EXPECT_EQ(train::FailureOf(status), FailureKind::kNonFinite);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("update 3, rank 0: the gradient of w is not finite"));
+  // The last good state is still there.
+  ASSERT_EQ(recorder.checkpoints.size(), 1u);
+  EXPECT_TRUE(
+      checkpoint::VerifyCheckpoint(storage.path() + "/" + recorder.checkpoints[0].path).ok());
+}
+
+TEST(TrainLoopTest, AnImageThatIsNotFiniteIsNamed) {
+  class Poisoned final : public data::PretrainLoader {
+   public:
+    absl::StatusOr<data::PretrainBatch> Next() override {
+      auto batch = inner_->Next();
+      batch->views[11][2][5][7] = std::numeric_limits<float>::infinity();
+      return batch;
+    }
+
+   private:
+    std::unique_ptr<data::PretrainLoader> inner_ = test::FakePretrainLoader({});
+  };
+  dist::LocalCollective alone;
+  pretrain::PretrainOptions options = test::TinyPretrainOptions(2);
+  options.image_id = [](int64_t index) { return "ISIC_000000" + std::to_string(index); };
+  pretrain::PretrainTask task(options, std::make_unique<Poisoned>(), alone);
+  Recorder recorder;
+  TempDirectory storage;
+  LoopRun run{.last_step = 2, .storage = storage.path()};
+
+  const absl::Status status = test::RunLoop(task, alone, recorder, run);
+
+  // Row 11 is the second view of image 3.
+  EXPECT_THAT(std::string(status.message()), HasSubstr("update 1, rank 0: loss/"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("image ISIC_0000003 "));
+}
+
+TEST(TrainLoopTest, TakesAShareInPartsOfWhichTheLastMayBeSmaller) {
+  dist::LocalCollective alone;
+  Recorder recorder;
+  TempDirectory storage;
+  test::ScriptedTask task;
+  LoopRun run{.last_step = 1, .storage = storage.path(), .images_per_step = 4, .accumulate = 3};
+
+  ASSERT_TRUE(test::RunLoop(task, alone, recorder, run).ok());
+
+  ASSERT_EQ(task.parts.size(), 2u);  // of 4 images in parts of 2
+  EXPECT_EQ(task.parts[1].begin, 2);
+  EXPECT_EQ(task.parts[1].end, 4);
+  EXPECT_EQ(train::SplitShare(7, 2)[1].size(), 3);
+  EXPECT_EQ(train::SplitShare(2, 5).size(), 2u);
+}
+
+TEST(TrainLoopTest, ATaskThatCannotBeSplitRefusesAccumulation) {
+  dist::LocalCollective alone;
+  Recorder recorder;
+  TempDirectory storage;
+  finetune::SegmentationTask task(test::TinySegmentationOptions(1),
+                                  test::FakeSegmentationLoader({}), nullptr, alone);
+  LoopRun run{.last_step = 1, .storage = storage.path(), .accumulate = 2};
+
+  const absl::Status status = test::RunLoop(task, alone, recorder, run);
+
+  EXPECT_EQ(train::FailureOf(status), FailureKind::kConfig);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("train.accumulate"));
+}
+
 TEST(TrainLoopTest, EndsAtTheNextStepWhenAskedToStop) {
   dist::LocalCollective alone;
   Recorder recorder;
   TempDirectory storage;
-  ScriptedTask task;
+  test::ScriptedTask task;
   std::stop_source stop;
   task.loss_at = [&](int64_t step) {
     if (step == 2) stop.request_stop();
@@ -238,7 +312,7 @@ TEST(TrainLoopTest, KeepsTheBestScoreAndTheLastState) {
   dist::LocalCollective alone;
   Recorder recorder;
   TempDirectory storage;
-  ScriptedTask task;
+  test::ScriptedTask task;
   task.selection = "val/dice";
   task.score_at = [](int64_t num_steps) { return num_steps == 2 ? 0.9 : 0.1; };
   LoopRun run{.last_step = 4, .storage = storage.path()};
@@ -258,7 +332,7 @@ TEST(TrainLoopTest, AFencedCheckpointEndsTheRunAtOnce) {
   Recorder recorder;
   recorder.verdict = absl::AbortedError("a newer attempt runs");
   TempDirectory storage;
-  ScriptedTask task;
+  test::ScriptedTask task;
   LoopRun run{.last_step = 2, .storage = storage.path()};
 
   EXPECT_EQ(train::FailureOf(test::RunLoop(task, alone, recorder, run)), FailureKind::kFenced);
@@ -267,7 +341,7 @@ TEST(TrainLoopTest, AFencedCheckpointEndsTheRunAtOnce) {
 TEST(TrainLoopTest, ALastCheckpointThatCannotBeWrittenIsAStorageFailure) {
   dist::LocalCollective alone;
   Recorder recorder;
-  ScriptedTask task;
+  test::ScriptedTask task;
   LoopRun run{.last_step = 1, .storage = "/proc/no-such-place"};
 
   EXPECT_EQ(train::FailureOf(test::RunLoop(task, alone, recorder, run)), FailureKind::kStorage);

@@ -139,6 +139,8 @@ train::StepResult PretrainTask::ComputeLoss(const train::StepContext& context,
     const torch::Tensor entropy = loss::MeanEntropy(Take(targets_.class_probabilities, part));
     const int pairs = loss::NumPairs(options_.distill->pairs, static_cast<int>(num_views()));
     show("teacher_entropy", entropy);
+    const double share = static_cast<double>(part.size()) / static_cast<double>(batch_.num_images);
+    entropy_ = part.begin == 0 ? entropy * share : entropy_ + entropy * share;
     // A cross entropy less the entropy; every teacher view is in as many pairs.
     show("teacher_student_kl", distill / (options_.is_summed ? pairs : 1) - entropy);
     show("center_norm", center_->value().norm());
@@ -268,6 +270,7 @@ torch::Tensor PretrainTask::EncoderGradientNorm(const torch::Tensor& loss) {
 
 void PretrainTask::AfterStep(const train::StepContext& context) {
   if (!options_.distill) return;
+  WarnOfCollapse(context.step);
   teacher_->Update(options_.distill->ema_momentum.At(context.step));
   center_->Update(collective_);
   if (patch_center_) patch_center_->Update(collective_);

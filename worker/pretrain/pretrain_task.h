@@ -98,7 +98,8 @@ class PretrainTask final : public train::TrainTask {
   void AskTeacher(const train::StepContext& context, int64_t chunk);
   void MaskByAttention(const torch::Tensor& attention, int64_t first_row);
   void GatherFeatures(int64_t chunk);
-  void WarnOfCollapse(int64_t step, double entropy);
+  // After a step, when its numbers are there anyway: nothing waits for the device.
+  void WarnOfCollapse(int64_t step);
 
   torch::Tensor Encode(const Rows& rows);
   torch::Tensor DecodedTokens(const torch::Tensor& latent, const Rows& rows);
@@ -131,6 +132,7 @@ class PretrainTask final : public train::TrainTask {
   torch::Tensor keep_scales_;
   Targets targets_;
   dist::GatheredRows features_;  // of all ranks, [V,G,D]; only for KoLeo
+  torch::Tensor entropy_;        // of the teacher's output, mean over this rank's share
   int64_t next_warning_ = 0;     // step from which a collapse is told again
 };
 

@@ -53,7 +53,6 @@ void PretrainTask::AskTeacher(const train::StepContext& context, int64_t chunk) 
         loss::TeacherProbabilities(targets_.class_logits, center_->value(), temp);
   }
   center_->Accumulate(targets_.class_logits);
-  WarnOfCollapse(context.step, loss::MeanEntropy(targets_.class_probabilities).item<double>());
 }
 
 void PretrainTask::MaskByAttention(const torch::Tensor& attention, int64_t first_row) {
@@ -87,12 +86,12 @@ void PretrainTask::GatherFeatures(int64_t chunk) {
   features_ = collective_.GatherRows(torch::cat(features, /*dim=*/1));
 }
 
-void PretrainTask::WarnOfCollapse(int64_t step, double entropy) {
+void PretrainTask::WarnOfCollapse(int64_t step) {
   if (collective_.rank() != 0 || step < next_warning_) return;
   const std::string warning =
       CollapseWarning({.num_prototypes = options_.distill->head.out,
                        .warmup_steps = std::max<int64_t>(options_.lr.warmup_steps, 1)},
-                      step, entropy);
+                      step, entropy_.item<double>());
   if (warning.empty()) return;
   log::Warning(warning, {{"step", step + 1}});
   next_warning_ = step + notable_steps();
