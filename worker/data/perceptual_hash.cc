@@ -34,12 +34,10 @@ uint64_t HashOf(const cv::Mat& luma) {
 }
 
 Fingerprint FingerprintOf(const cv::Mat& gray) {
-  cv::Mat luma;
-  cv::resize(gray, luma, {kSide, kSide}, 0, 0, cv::INTER_AREA);
   Fingerprint fingerprint;
+  cv::Mat luma(kSide, kSide, CV_8UC1, fingerprint.thumbnail.data());
+  cv::resize(gray, luma, luma.size(), 0, 0, cv::INTER_AREA);
   fingerprint.hash = HashOf(luma);
-  cv::Mat thumbnail(kSide / 2, kSide / 2, CV_8UC1, fingerprint.thumbnail.data());
-  cv::resize(luma, thumbnail, thumbnail.size(), 0, 0, cv::INTER_AREA);
   return fingerprint;
 }
 
@@ -60,14 +58,16 @@ Looks LooksOf(const Image& image) {
 
 Likeness Compare(const Looks& a, const Looks& b) {
   Likeness best;
-  const auto consider = [&](const Fingerprint& x, const Fingerprint& y) {
-    const Likeness likeness{HashDistance(x.hash, y.hash), Correlation(x, y)};
+  const auto consider = [&](const Fingerprint& x, const Fingerprint& y, double min_correlation) {
+    Likeness likeness{HashDistance(x.hash, y.hash), Correlation(x, y), false};
+    likeness.is_near =
+        likeness.distance <= kMaxHashDistance && likeness.correlation > min_correlation;
     const bool is_closer = likeness.distance < best.distance;
-    if (likeness.is_near() == best.is_near() ? is_closer : likeness.is_near()) best = likeness;
+    if (likeness.is_near == best.is_near ? is_closer : likeness.is_near) best = likeness;
   };
-  consider(a.whole, b.whole);
-  consider(a.whole, b.middle);
-  consider(a.middle, b.whole);
+  consider(a.whole, b.whole, kMinCorrelation);
+  consider(a.whole, b.middle, kMinMiddleCorrelation);
+  consider(a.middle, b.whole, kMinMiddleCorrelation);
   return best;
 }
 

@@ -15,7 +15,7 @@ struct Fingerprint {
   // Which of the 8x8 lowest frequencies of the luma's cosine transform, 32x32 pixels, are
   // above their median.
   uint64_t hash = 0;
-  std::array<uint8_t, 16 * 16> thumbnail{};  // luma
+  std::array<uint8_t, 32 * 32> thumbnail{};  // luma
 };
 
 // Fingerprints of a picture and of its middle, which is all that some releases keep: the
@@ -36,16 +36,18 @@ inline int HashDistance(uint64_t a, uint64_t b) { return std::popcount(a ^ b); }
 // equals (1) and with nothing else (0).
 double Correlation(const Fingerprint& a, const Fingerprint& b);
 
+// Two fingerprints are near where their hashes differ in at most so many bits and their
+// thumbnails correlate by more than this. Where one is of a middle, the bound is stricter:
+// close-ups of different lesions are more alike than whole photographs.
+inline constexpr int kMaxHashDistance = 8;
+inline constexpr double kMinCorrelation = 0.965;
+inline constexpr double kMinMiddleCorrelation = 0.98;
+
 // How alike two pictures are.
 struct Likeness {
   int distance = 64;  // of the hashes
   double correlation = 0;
-
-  // Hashes that differ in at most 8 bits, thumbnails that correlate by more than 0.965.
-  bool is_near() const { return distance <= kMaxHashDistance && correlation > kMinCorrelation; }
-
-  static constexpr int kMaxHashDistance = 8;
-  static constexpr double kMinCorrelation = 0.965;
+  bool is_near = false;
 };
 
 // The closest of whole with whole and of either whole with the other's middle: a near one

@@ -46,11 +46,11 @@ std::vector<NearPair> Search(const LooksOfImages& first, const LooksOfImages& se
       const size_t end = is_within ? j : from.hashes.size();
       for (size_t i = 0; i < end; ++i) {
         const int distance = SmallestDistance(from.hashes[i], to.hashes[j]);
-        if (distance > data::Likeness::kMaxHashDistance) continue;
+        if (distance > data::kMaxHashDistance) continue;
         const size_t a = from.positions[i];
         const size_t b = to.positions[j];
         const data::Likeness likeness = data::Compare(*first[a], *second[b]);
-        if (likeness.is_near()) pairs.push_back({a, b, likeness});
+        if (likeness.is_near) pairs.push_back({a, b, likeness});
       }
     }
   };

@@ -50,9 +50,9 @@ int ExitCodeOf(const absl::Status& status) {
 
 constexpr char kCheckFooter[] =
     "Images are the same where their names are (`_downsampled` aside), where their bytes are, or\n"
-    "where they look alike: 64-bit DCT hashes at most 8 bits apart, and 16x16 thumbnails that\n"
-    "correlate by more than 0.965, of the whole or of the middle that a square crop keeps. Other\n"
-    "crops and mirror images are not recognised.\n"
+    "where they look alike: 64-bit DCT hashes at most 8 bits apart, and 32x32 thumbnails that\n"
+    "correlate by more than 0.965, or 0.98 where one is the central square of the other's\n"
+    "photograph. Other crops and mirror images are not recognised.\n"
     "Exit codes: 0 nothing found, 1 faults or images that both folders hold, 2 wrong usage or a\n"
     "folder that cannot be read. Look-alikes within one folder are counted and are no fault.";
 
