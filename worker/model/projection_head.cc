@@ -1,5 +1,7 @@
 #include "worker/model/projection_head.h"
 
+#include <c10/core/DispatchKeySet.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/torch.h>
 
 namespace g2ll::model {
@@ -11,7 +13,11 @@ WeightNormLinearImpl::WeightNormLinearImpl(int64_t in_dim, int64_t out_dim,
 }
 
 torch::Tensor WeightNormLinearImpl::forward(const torch::Tensor& input) {
-  return torch::linear(input, torch::_weight_norm(weight_v_, weight_g_, /*dim=*/0));
+  // Its outputs are divided by temperatures down to 0.04 before a softmax: bf16 has
+  // too few digits for them, and the layer is less than a hundredth of a step.
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  return torch::linear(input.to(weight_v_.scalar_type()),
+                       torch::_weight_norm(weight_v_, weight_g_, /*dim=*/0));
 }
 
 ProjectionHeadImpl::ProjectionHeadImpl(const ProjectionHeadOptions& options) : options_(options) {
@@ -26,8 +32,10 @@ ProjectionHeadImpl::ProjectionHeadImpl(const ProjectionHeadOptions& options) : o
 
 torch::Tensor ProjectionHeadImpl::forward(const torch::Tensor& features) {
   const torch::Tensor code = mlp_->forward(features);
+  const torch::Tensor wide =
+      code.scalar_type() == torch::kFloat64 ? code : code.to(torch::kFloat32);
   return last_layer_->forward(torch::nn::functional::normalize(
-      code, torch::nn::functional::NormalizeFuncOptions().dim(-1)));
+      wide, torch::nn::functional::NormalizeFuncOptions().dim(-1)));
 }
 
 }  // namespace g2ll::model

@@ -26,7 +26,7 @@ class WeightNormLinearImpl : public torch::nn::Module {
   // `is_length_trained`: weight_g requires a gradient.
   WeightNormLinearImpl(int64_t in_dim, int64_t out_dim, bool is_length_trained = false);
 
-  // [B,in] -> [B,out].
+  // [B,in] -> [B,out] in the weights' type, under autocast too.
   torch::Tensor forward(const torch::Tensor& input);
 
  private:
@@ -45,7 +45,7 @@ class ProjectionHeadImpl : public torch::nn::Module {
  public:
   explicit ProjectionHeadImpl(const ProjectionHeadOptions& options);
 
-  // Features [B,in_dim] -> logits [B,K].
+  // Features [B,in_dim] -> logits [B,K], float32 (float64 stays) also under autocast.
   torch::Tensor forward(const torch::Tensor& features);
 
   const ProjectionHeadOptions& options() const { return options_; }
