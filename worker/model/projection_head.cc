@@ -14,7 +14,7 @@ WeightNormLinearImpl::WeightNormLinearImpl(int64_t in_dim, int64_t out_dim,
 
 torch::Tensor WeightNormLinearImpl::forward(const torch::Tensor& input) {
   // Its outputs are divided by temperatures down to 0.04 before a softmax: bf16 has
-  // too few digits for them, and the layer is less than a hundredth of a step.
+  // too few digits for them, and the layer is a small part of a step.
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   return torch::linear(input.to(weight_v_.scalar_type()),
                        torch::_weight_norm(weight_v_, weight_g_, /*dim=*/0));
