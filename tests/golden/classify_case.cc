@@ -13,7 +13,7 @@ void CheckClassify(GoldenCase& golden) {
   const auto& config = golden.config();
   const torch::Tensor images = Images(golden.Key(config.at("input")), config.at("batch"));
   const torch::Tensor targets =
-      torch::tensor(config.at("targets").get<std::vector<int64_t>>(), torch::kInt64);
+      torch::tensor(config.at("targets").get<std::vector<int64_t>>(), torch::kInt64).to(Device());
   const loss::ClassificationOptions weighted = {
       .class_weights = config.at("class_weight").get<std::vector<double>>()};
   loss::ClassificationOptions trained = weighted;

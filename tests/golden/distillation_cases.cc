@@ -113,7 +113,7 @@ void CheckHead(GoldenCase& golden) {
   train::AdamW optimizer = student.MakeOptimizer(config);
   const int64_t rows = config.at("rows_of_features");
   const int64_t outputs = config.at("out_dim");
-  pretrain::Center center(outputs, config.at("centre_momentum"), torch::kCPU);
+  pretrain::Center center(outputs, config.at("centre_momentum"), Device());
   center.value().copy_(Fill(golden.Key("head/centre"), {1, outputs}, 0.02));
   torch::Tensor student_logits;
   torch::Tensor teacher_logits;
@@ -153,7 +153,7 @@ void CheckG2ll(GoldenCase& golden) {
   Student student(golden, false, /*with_encoder=*/true, /*with_decoder=*/true);
   pretrain::EmaTeacher teacher = student.MakeTeacher();
   train::AdamW optimizer = student.MakeOptimizer(config);
-  pretrain::Center center(config.at("out_dim"), 0.9, torch::kCPU);
+  pretrain::Center center(config.at("out_dim"), 0.9, Device());
   const torch::Tensor views = Views(golden);
   golden.Input("labels");
   golden.Input("mask");
@@ -188,7 +188,7 @@ void CheckDino(GoldenCase& golden) {
   Student student(golden, /*learned_pos=*/true, /*with_encoder=*/true, /*with_decoder=*/false);
   pretrain::EmaTeacher teacher = student.MakeTeacher();
   train::AdamW optimizer = student.MakeOptimizer(config);
-  pretrain::Center center(config.at("out_dim"), 0.9, torch::kCPU);
+  pretrain::Center center(config.at("out_dim"), 0.9, Device());
   const torch::Tensor views = Views(golden);
   for (int step = 0; step < 2; ++step) {
     const std::string name = "step" + std::to_string(step);

@@ -24,6 +24,11 @@ Rule RuleOf(std::string_view name, size_t dimensions) {
   return {0.05, 0};
 }
 
+torch::Device& ChosenDevice() {
+  static torch::Device device = torch::kCPU;
+  return device;
+}
+
 }  // namespace
 
 uint64_t Fnv1a64(std::string_view bytes) {
@@ -38,6 +43,10 @@ uint64_t SplitMix64(uint64_t state) {
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);
 }
+
+void UseDevice(torch::Device device) { ChosenDevice() = device; }
+
+torch::Device Device() { return ChosenDevice(); }
 
 torch::Tensor Uniform(const std::string& key, const std::vector<int64_t>& shape) {
   torch::Tensor result = torch::empty(shape, torch::kFloat64);
@@ -55,7 +64,7 @@ torch::Tensor Fill(const std::string& key, const std::vector<int64_t>& shape, do
   for (int64_t i = 0; i < result.numel(); ++i) {
     values[i] = static_cast<float>(base + scale * (2 * UniformAt(hash, i) - 1));
   }
-  return result;
+  return result.to(Device());
 }
 
 torch::Tensor FillParameter(const std::string& salt, const std::string& name,
@@ -70,6 +79,7 @@ void FillModule(torch::nn::Module& module, const std::string& salt, const std::s
     torch::Tensor parameter = item.value();
     parameter.copy_(FillParameter(salt, prefix + item.key(), parameter.sizes().vec()));
   }
+  module.to(Device());
 }
 
 torch::Tensor Images(const std::string& key, int64_t batch) {

@@ -62,7 +62,7 @@ void GoldenCase::CheckRows(const std::string& name, const Lookup& lookup) {
   std::vector<bool> counted;
   for (size_t i = 0; i < rows.size(); ++i) {
     const torch::Tensor values =
-        RowTensor(lookup, rows[i]).detach().reshape(-1).to(torch::kFloat64);
+        RowTensor(lookup, rows[i]).detach().cpu().reshape(-1).to(torch::kFloat64);
     stats.push_back(StatsOf(values));
     samples.push_back(values.index_select(0, index[static_cast<int64_t>(i)]));
     counted.push_back(!IsSkipped(rows[i]));
@@ -95,7 +95,7 @@ void GoldenCase::Compare(const std::string& name, const torch::Tensor& actual,
   seen_.insert(name);
   ++comparisons_;
   const torch::Tensor expected = Stored(name).to(torch::kFloat64);
-  const torch::Tensor given = actual.detach().to(torch::kFloat64);
+  const torch::Tensor given = actual.detach().cpu().to(torch::kFloat64);
   std::ostringstream text;
   text.precision(9);
   if (given.sizes() != expected.sizes()) {

@@ -1,10 +1,10 @@
 // Compares the product's numbers with golden data that an independent reference
-// computed: golden_test [--only CASE,CASE...] DIR
+// computed: golden_test [--only CASE,CASE...] [--device cpu|cuda] DIR
 //
 // Everything comes from DIR/manifest.json. A case of the manifest that this
 // program does not know is a failure, and so is a stored tensor that was not
-// compared, or a manifest without any case. Exit code 0 when everything agrees, 1 when not, 2 for
-// wrong usage.
+// compared, or a manifest without any case. Exit code 0 when everything agrees, 1
+// when not, 2 for wrong usage, 77 where there is no GPU for --device cuda.
 
 #include <torch/torch.h>
 
@@ -19,6 +19,8 @@
 #include <string>
 
 #include "tests/golden/cases.h"
+#include "tests/golden/formula.h"
+#include "worker/dist/cuda_backend.h"
 
 namespace g2ll::golden {
 namespace {
@@ -89,15 +91,29 @@ int Run(const std::filesystem::path& directory, const std::set<std::string>& onl
 }  // namespace g2ll::golden
 
 int main(int argc, char** argv) {
+  const std::string usage = "usage: golden_test [--only CASE,CASE...] [--device cpu|cuda] DIR\n";
   std::set<std::string> only;
   int next = 1;
-  if (argc == 4 && std::string(argv[1]) == "--only") {
-    std::istringstream names(argv[2]);
-    for (std::string name; std::getline(names, name, ',');) only.insert(name);
-    next = 3;
+  for (; next + 2 < argc; next += 2) {
+    const std::string option = argv[next];
+    const std::string value = argv[next + 1];
+    if (option == "--only") {
+      std::istringstream names(value);
+      for (std::string name; std::getline(names, name, ',');) only.insert(name);
+    } else if (option == "--device" && value == "cuda") {
+      const absl::Status status = g2ll::dist::LoadCudaBackend(/*device_index=*/0);
+      if (!status.ok()) {
+        std::cerr << status.message() << "\n";
+        return 77;
+      }
+      g2ll::golden::UseDevice(torch::kCUDA);
+    } else if (option != "--device" || value != "cpu") {
+      std::cerr << usage;
+      return 2;
+    }
   }
   if (argc != next + 1) {
-    std::cerr << "usage: golden_test [--only CASE,CASE...] DIR\n";
+    std::cerr << usage;
     return 2;
   }
   return g2ll::golden::Run(argv[next], only);

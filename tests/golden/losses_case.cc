@@ -17,7 +17,8 @@ void CheckSegmentationLoss(GoldenCase& golden) {
   const std::vector<int64_t> shape = {3, 1, 12, 10};
   torch::Tensor logits = Fill(golden.Key("loss/logits"), shape, 4.0);
   logits.requires_grad_();
-  torch::Tensor masks = (Uniform(golden.Key("loss/target"), shape) < 0.3).to(torch::kFloat32);
+  torch::Tensor masks =
+      (Uniform(golden.Key("loss/target"), shape) < 0.3).to(Device(), torch::kFloat32);
   masks[2].zero_();
   const loss::SegmentationLossParts parts = loss::SegmentationLoss(logits, masks);
   parts.total.backward();

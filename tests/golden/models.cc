@@ -5,11 +5,13 @@
 #include <span>
 #include <stdexcept>
 
+#include "tests/golden/formula.h"
+
 namespace g2ll::golden {
 
 torch::Tensor PatchIds(const torch::Tensor& mask, bool masked) {
   const torch::Tensor chosen = mask.to(torch::kBool) == masked;
-  return chosen.nonzero().select(1, 1).reshape({mask.size(0), -1});
+  return chosen.nonzero().select(1, 1).reshape({mask.size(0), -1}).to(Device());
 }
 
 torch::Tensor DrawMask(const mask::MaskOptions& options, const torch::Tensor& labels,

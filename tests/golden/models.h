@@ -13,7 +13,7 @@
 
 namespace g2ll::golden {
 
-// [B,k] int64 ids of the patches whose value in `mask` [B,n] is `masked`.
+// [B,k] int64 ids, on Device(), of the patches whose value in `mask` [B,n] is `masked`.
 torch::Tensor PatchIds(const torch::Tensor& mask, bool masked);
 
 // Mask of one 16x16 map as [256] uint8; `labels` [256] may be undefined for

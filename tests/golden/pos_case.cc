@@ -13,7 +13,7 @@ void CheckPos(GoldenCase& golden) {
     const torch::Tensor table =
         Fill(golden.Key("pos/" + std::to_string(from)), {1, 1 + from * from, 384}, 0.5);
     const std::string name = std::to_string(from) + "_" + std::to_string(to);
-    const torch::Tensor rows = golden.Input(name + ".rows").to(torch::kInt64);
+    const torch::Tensor rows = golden.Input(name + ".rows").to(Device(), torch::kInt64);
     for (const auto& [suffix, sampling] :
          {std::pair{".size", Sampling::kOutputSize}, {".guard", Sampling::kGuardedFactor}}) {
       const torch::Tensor resized = model::InterpolatePositions(table, to, sampling)[0];

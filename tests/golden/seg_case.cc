@@ -20,7 +20,7 @@ torch::Tensor Discs(const nlohmann::json& discs) {
     const auto radius = disc[2].get<int64_t>();
     masks.push_back((rows + columns <= radius * radius).to(torch::kFloat32).unsqueeze(0));
   }
-  return torch::stack(masks);
+  return torch::stack(masks).to(Device());
 }
 
 // Rows 3::16 and columns 5::16 of the logits.

@@ -55,10 +55,11 @@ void CheckVit(GoldenCase& golden) {
       Images(golden.Key(golden.config().at("input")), golden.config().at("batch"));
   model::VitEncoder encoder{model::VitOptions{}};
   FillModule(*encoder, golden.salt());
-  const torch::Tensor ids = golden.Input("token_ids").to(torch::kInt64);
+  const torch::Tensor ids = golden.Input("token_ids").to(Device(), torch::kInt64);
 
   const torch::Tensor positions = encoder->named_buffers()["pos_embed"];
-  golden.Check("pos_embed_rows", positions[0].index_select(0, torch::tensor({1, 2, 17, 137, 256})));
+  golden.Check("pos_embed_rows",
+               positions[0].index_select(0, torch::tensor({1, 2, 17, 137, 256}).to(Device())));
   torch::Tensor tokens = encoder->embed(images);
   const torch::Tensor patch_ids = ids.slice(0, 1) - 1;
   golden.Check("patch_embed", EveryNth(Sampled(tokens - positions.slice(1, 1), patch_ids), 4));
@@ -100,7 +101,8 @@ void CheckVisible(GoldenCase& golden) {
     const torch::Tensor visible = PatchIds(mask, false);
     const torch::Tensor latent = encoder->forward_visible(images, visible);
     golden.Check(std::string("cls") + ratio, latent.select(1, 0));
-    const torch::Tensor wanted = golden.Input(std::string("patch_ids") + ratio).to(torch::kInt64);
+    const torch::Tensor wanted =
+        golden.Input(std::string("patch_ids") + ratio).to(Device(), torch::kInt64);
     // The ids are ascending, so a patch's place is found by bisection.
     const torch::Tensor places = torch::searchsorted(visible, wanted).add(1).unsqueeze(-1);
     golden.Check(std::string("tokens") + ratio,

@@ -25,11 +25,17 @@ std::string OnGpuOrWhyNot() {
   return status.ok() ? "" : std::string(status.message());
 }
 
-// One rank of two updates on `device`; gives the last `loss`, or what went wrong.
-std::string LossOf(const std::string& storage, const std::string& device, int port) {
-  trainer::v1::Assignment assignment = test::SmokePretrain(storage);
+v1::TrainSpec& TrainOf(v1::JobSpec& spec) {
+  return spec.has_pretrain() ? *spec.mutable_pretrain()->mutable_train()
+                             : *spec.mutable_finetune()->mutable_train();
+}
+
+// One rank of `steps` updates of a job; gives the last `loss`, or what went wrong.
+std::string LossOf(trainer::v1::Assignment assignment, const std::string& device,
+                   v1::TrainSpec::Precision precision, int64_t steps, int port) {
   assignment.set_device(device);
-  assignment.mutable_spec()->mutable_pretrain()->mutable_train()->set_max_steps(2);
+  TrainOf(*assignment.mutable_spec()).set_max_steps(steps);
+  TrainOf(*assignment.mutable_spec()).set_precision(precision);
   test::PlaceRank(assignment, /*rank=*/0, /*world_size=*/1, port);
   Recorder recorder;
   const absl::Status status = RunJob(assignment, recorder, {});
@@ -53,19 +59,53 @@ class GpuTest : public ::testing::Test {
   }
 };
 
-// NCCL at world size 1: one GPU cannot hold two of its ranks.
-TEST_F(GpuTest, AJobOnOneGpuLosesAsMuchAsOnTheCpu) {
-  TempDirectory cpu_storage, gpu_storage;
-  const std::string cpu =
-      InOwnProcess([&](int port) { return LossOf(cpu_storage.path(), "cpu", port); });
-  const std::string gpu =
-      InOwnProcess([&](int port) { return LossOf(gpu_storage.path(), "cuda", port); });
+using MakeJob = trainer::v1::Assignment (*)(const std::string& storage_root);
 
-  double cpu_loss = 0, gpu_loss = 0;
-  ASSERT_TRUE(absl::SimpleAtod(cpu, &cpu_loss)) << cpu;
-  ASSERT_TRUE(absl::SimpleAtod(gpu, &gpu_loss)) << gpu;
-  EXPECT_NEAR(gpu_loss, cpu_loss, 2e-2);
+template <v1::PretrainSpec::Method kMethod>
+trainer::v1::Assignment Pretrain(const std::string& storage_root) {
+  return test::SmokePretrain(storage_root, /*batch=*/8, kMethod);
 }
+
+trainer::v1::Assignment Finetune(const std::string& storage_root) {
+  return test::SmokeFinetune(storage_root);
+}
+
+struct Method {
+  const char* name;
+  MakeJob make;
+};
+
+class GpuMethodTest : public GpuTest, public ::testing::WithParamInterface<Method> {
+ protected:
+  // The loss after so many updates on a device; NAN fails every comparison.
+  double Loss(const std::string& device, v1::TrainSpec::Precision precision, int64_t steps) {
+    TempDirectory storage;
+    const std::string text = InOwnProcess([&](int port) {
+      return LossOf(GetParam().make(storage.path()), device, precision, steps, port);
+    });
+    double loss = NAN;
+    EXPECT_TRUE(absl::SimpleAtod(text, &loss)) << text;
+    return loss;
+  }
+};
+
+// NCCL at world size 1: one GPU cannot hold two of its ranks.
+TEST_P(GpuMethodTest, AJobOnOneGpuLosesAsMuchAsOnTheCpu) {
+  EXPECT_NEAR(Loss("cuda", v1::TrainSpec::FP32, 2), Loss("cpu", v1::TrainSpec::FP32, 2), 2e-2);
+}
+
+TEST_P(GpuMethodTest, OneUpdateInBf16IsNearTheCpuInFp32) {
+  EXPECT_NEAR(Loss("cuda", v1::TrainSpec::BF16, 1), Loss("cpu", v1::TrainSpec::FP32, 1), 2e-2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, GpuMethodTest,
+                         ::testing::Values(Method{"G2ll", &Pretrain<v1::PretrainSpec::G2LL>},
+                                           Method{"Mae", &Pretrain<v1::PretrainSpec::MAE>},
+                                           Method{"Dino", &Pretrain<v1::PretrainSpec::DINO>},
+                                           Method{"Supervised",
+                                                  &Pretrain<v1::PretrainSpec::SUPERVISED>},
+                                           Method{"Finetune", &Finetune}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 }  // namespace
 }  // namespace g2ll::job
