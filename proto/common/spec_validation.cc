@@ -12,6 +12,7 @@
 #include "google/protobuf/duration.pb.h"
 #include "proto/common/spec_access.h"
 #include "proto/common/spec_field.h"
+#include "proto/common/spec_pretrain_checks.h"
 #include "proto/common/spec_ranges.h"
 
 namespace g2ll::spec {
@@ -41,11 +42,11 @@ class Checker {
       CheckOptimizer();
     }
     if (spec_.has_pretrain()) {
-      if (spec_.pretrain().method() == v1::PretrainSpec::SUPERVISED) {
-        CheckSupervised();
-      } else {
-        CheckPretrain();
-      }
+      CheckPretrainSpec(
+          spec_.pretrain(),
+          {.add = [this](const char* path, std::string given,
+                         std::string allowed) { Add(path, std::move(given), std::move(allowed)); },
+           .is_good = [this](std::initializer_list<const char*> paths) { return IsGood(paths); }});
     }
     if (spec_.has_finetune()) {
       CheckSegmentation();
@@ -75,10 +76,6 @@ class Checker {
   void CheckLength();
   void CheckEncoder();
   void CheckOptimizer();
-  void CheckPretrain();
-  void CheckSupervised();
-  void CheckMask();
-  void CheckPatchDistillation();
   void CheckExcludedIds();
   void CheckSegmentation();
   void CheckSegmentationChoices();
@@ -280,86 +277,6 @@ void Checker::CheckOptimizer() {
   if (IsGood({"optim.lr", "optim.minLr"}) && optim.min_lr() > optim.lr()) {
     Add("optim.minLr", NumberText(optim.min_lr()),
         absl::StrCat("at most optim.lr, which is ", NumberText(optim.lr())));
-  }
-}
-
-void Checker::CheckPretrain() {
-  const v1::PretrainSpec& spec = spec_.pretrain();
-  const v1::ModelSpec& model = spec.model();
-  if (IsGood({"model.decoderDim", "model.decoderHeads"}) &&
-      (model.decoder_dim() % model.decoder_heads() != 0 || model.decoder_dim() % 4 != 0)) {
-    Add("model.decoderDim", absl::StrCat(model.decoder_dim()),
-        absl::StrCat("a multiple of model.decoderHeads ", model.decoder_heads(), " and of 4"));
-  }
-  if (spec.method() == v1::PretrainSpec::MAE && spec.distill().lambda() > 0) {
-    Add("distill.lambda", NumberText(spec.distill().lambda()),
-        "0 with method mae, which has no self-distillation; use method g2ll for both losses");
-  }
-  if (spec.method() == v1::PretrainSpec::DINO && spec.mim().lambda() > 0) {
-    Add("mim.lambda", NumberText(spec.mim().lambda()),
-        "0 with method dino, which reconstructs nothing; use method g2ll for both losses");
-  }
-  if (spec.mim().lambda() == 0 && spec.distill().lambda() == 0) {
-    Add("mim.lambda", "0", "above 0 where distill.lambda is 0: one loss must be left");
-  }
-  if (spec.mask().strategy() == v1::MaskSpec::ATTMASK && spec.distill().lambda() == 0) {
-    Add("mask.strategy", "attmask",
-        "another strategy where distill.lambda is 0: attention is the teacher's");
-  }
-  CheckPatchDistillation();
-  CheckMask();
-}
-
-// Groups of settings that say nothing about a classifier.
-void Checker::CheckSupervised() {
-  const v1::PretrainSpec& spec = spec_.pretrain();
-  const auto refuse = [this](bool is_given, const char* group) {
-    if (is_given) Add(group, "settings", "nothing with method supervised, which only classifies");
-  };
-  refuse(spec.has_mask(), "mask");
-  refuse(spec.has_slic(), "slic");
-  refuse(spec.has_mim(), "mim");
-  refuse(spec.has_distill(), "distill");
-  refuse(spec.has_ibot(), "ibot");
-  refuse(spec.has_koleo(), "koleo");
-}
-
-void Checker::CheckPatchDistillation() {
-  const v1::PretrainSpec& spec = spec_.pretrain();
-  if (!(spec.ibot().lambda() > 0)) return;
-  if (spec.distill().lambda() == 0) {
-    Add("ibot.lambda", NumberText(spec.ibot().lambda()),
-        "0 where distill.lambda is 0: patches are distilled through the same head and teacher");
-  } else if (spec.ibot().source() == v1::IbotSpec::DECODER && spec.mim().lambda() == 0) {
-    Add("ibot.source", "decoder", "encoder where mim.lambda is 0: there is no decoder");
-  } else if (spec.ibot().source() == v1::IbotSpec::DECODER &&
-             spec.model().decoder_dim() != spec.model().dim()) {
-    Add("model.decoderDim", absl::StrCat(spec.model().decoder_dim()),
-        absl::StrCat("model.dim, which is ", spec.model().dim(),
-                     ", where ibot.source is decoder: both go through one head"));
-  } else if (spec.ibot().source() == v1::IbotSpec::ENCODER &&
-             spec.mask().student_input() != v1::MaskSpec::MASK_TOKEN_ALL) {
-    Add("ibot.source", "encoder",
-        "decoder, unless mask.studentInput is mask_token_all: the encoder sees no masked patch");
-  }
-}
-
-void Checker::CheckMask() {
-  const v1::MaskSpec& mask = spec_.pretrain().mask();
-  const v1::ModelSpec& model = spec_.pretrain().model();
-  if (!IsGood({"model.imageSize", "model.patch"})) return;
-  const int grid = model.image_size() / model.patch();
-  const int patches = grid * grid;
-  if (IsGood({"mask.regions"}) && mask.regions() > patches) {
-    Add("mask.regions", absl::StrCat(mask.regions()),
-        absl::StrCat("at most ", patches, ", the patches of an image"));
-  }
-  // As many as the masks will have: n less the visible ones, rounded down.
-  const int masked = patches - static_cast<int>(patches * (1 - mask.gamma()));
-  if (IsGood({"mask.gamma", "mim.lambda"}) && spec_.pretrain().mim().lambda() > 0 && masked < 1) {
-    Add("mask.gamma", NumberText(mask.gamma()),
-        absl::StrCat("at least ", NumberText(1.0 / patches),
-                     " where mim.lambda is above 0: one patch must be masked"));
   }
 }
 
