@@ -23,6 +23,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 METHODS = ("none", "mae", "dino", "g2ll")
@@ -38,6 +39,8 @@ FINETUNINGS = {
     "probe10": (0.1, "updatesAt10", {"freezeEncoder": True, "decoder": "linear"}),
 }
 SPLITS = ("validation", "test")
+ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+NOT_REACHED = 4  # g2ll's exit code
 
 # What a pre-training leaves behind, by the name of its metric.
 DIAGNOSTICS = ("loss", "loss/mim", "loss/distill", "teacher_entropy", "feature_std")
@@ -98,10 +101,14 @@ class Cluster:
         status = json.loads(self.run("local", "status", "--dir", folder, "-o", "json"))
         os.environ["G2LL_SERVER"] = status["address"]
 
-    def run(self, *arguments, accept=(0,)):
-        done = subprocess.run([os.path.join(self.binaries, "g2ll"), *arguments], text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode not in accept:
+    def run(self, *arguments):
+        for wait in (1, 5, 25, 0):
+            done = subprocess.run([os.path.join(self.binaries, "g2ll"), *arguments], text=True,
+                                  capture_output=True, stdin=subprocess.DEVNULL, check=False)
+            if done.returncode != NOT_REACHED or wait == 0:
+                break
+            time.sleep(wait)  # a busy machine
+        if done.returncode != 0:
             sys.exit(f"few_labels.py: g2ll {' '.join(arguments)} ended with {done.returncode}: "
                      f"{done.stderr.strip()}")
         return done.stdout
@@ -114,9 +121,11 @@ class Cluster:
             self.run("submit", "-f", file.name, "-o", "name")
 
     def wait(self, name):
-        done = subprocess.run([os.path.join(self.binaries, "g2ll"), "wait", name],
-                              capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        # Not `g2ll wait` alone: it would end with the coordinator.
+        while self.get(name)["state"] not in ENDED:
+            subprocess.run([os.path.join(self.binaries, "g2ll"), "wait", name],
+                           capture_output=True, text=True, check=False)
+        if self.get(name)["state"] != "SUCCEEDED":
             sys.exit(f"few_labels.py: {name} did not succeed:\n{self.run('why', name)}")
 
     def get(self, name):
@@ -140,7 +149,7 @@ def write_atomically(path, text):
     temporary.replace(path)
 
 
-def collect(cluster, cell, method, seed, overrides, results, label):
+def collect(cluster, cell, method, seed, overrides, results, label, version):
     columns = {}
     images = []
     for name in FINETUNINGS:
@@ -152,7 +161,7 @@ def collect(cluster, cell, method, seed, overrides, results, label):
         columns[f"{name}_dice"] = [scores[image][0] for image in images]
         columns[f"{name}_iou"] = [scores[image][1] for image in images]
     facts = {"method": label, "seed": seed, "scale": SCALE, "settings": overrides,
-             "commit": commit(), "images": len(images)}
+             "commit": version, "images": len(images)}
     if method != "none":
         pretrain = cluster.get(f"{cell}-pretrain")
         facts["pretrain"] = {name: pretrain["metrics"][name] for name in DIAGNOSTICS
@@ -206,6 +215,7 @@ def parse():
 def main():
     arguments = parse()
     results = pathlib.Path(arguments.results)
+    version = commit()
     suffix = f"-{arguments.label}" if arguments.label else ""
     missing = [(method, seed) for seed in arguments.seeds for method in arguments.methods
                if not (results / f"{method}{suffix}-{seed}.json").exists()]
@@ -219,7 +229,8 @@ def main():
         for cell, method, seed in cells:
             cluster.submit(jobs_of_cell(cell, method, seed, data, arguments.overrides))
         for cell, method, seed in cells:
-            collect(cluster, cell, method, seed, arguments.overrides, results, f"{method}{suffix}")
+            collect(cluster, cell, method, seed, arguments.overrides, results, f"{method}{suffix}",
+                    version)
     finally:
         cluster.close()
 
