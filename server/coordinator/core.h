@@ -197,6 +197,8 @@ class Core {
                          absl::Time deadline);
   void TakeCheckResult(const std::string& worker, const cluster::DataCheckResult& result,
                        absl::Time now);
+  // What is wrong as `spec.data.KEY: ...`, where KEY is the one that the worker names.
+  static std::string DataFault(const cluster::DataCheckResult& result);
   void TickChecks(absl::Time now);
 
   // core_workers.cc

@@ -65,12 +65,21 @@ void Core::TakeCheckResult(const std::string& worker, const cluster::DataCheckRe
   record.data_checked = result.ok;
   if (!result.ok) {
     // PENDING can always be given up.
-    Move(record, JobEvent::kGiveUp,
-         {"DATASET_NOT_FOUND", absl::StrCat("spec.data.source: ", result.message)},
+    Move(record, JobEvent::kGiveUp, {"DATASET_NOT_FOUND", DataFault(result)},
          absl::StrCat("worker/", worker), now)
         .IgnoreError();
   }
   must_schedule_ = true;
+}
+
+std::string Core::DataFault(const cluster::DataCheckResult& result) {
+  // A message begins with its key (`data.fraction 0.1 leaves none of ...`), unless the
+  // fault lies in the source.
+  const std::string& message = result.message;
+  if (!message.starts_with("data.")) return absl::StrCat("spec.data.source: ", message);
+  const size_t end = std::min(message.find_first_of(" :"), message.size());
+  const size_t text = std::min(message.find_first_not_of(" :", end), message.size());
+  return absl::StrCat("spec.", message.substr(0, end), ": ", message.substr(text));
 }
 
 void Core::TickChecks(absl::Time now) {

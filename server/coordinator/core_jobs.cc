@@ -215,8 +215,7 @@ void Core::FinishCreation(Creation creation, const cluster::DataCheckResult* res
   }
   if (result != nullptr && !result->ok) {
     return AnswerJob(creation.answer,
-                     net::WithReason(absl::FailedPreconditionError(
-                                         absl::StrCat("spec.data.source: ", result->message)),
+                     net::WithReason(absl::FailedPreconditionError(DataFault(*result)),
                                      "DATASET_NOT_FOUND", {{"source", command.job.data_source}}));
   }
   const JobAnswer answer = std::move(creation.answer);

@@ -151,7 +151,7 @@ class BadInputTest(unittest.TestCase):
         folder, _ = self.folder()
         table = self.write("classes.csv", "image,MEL,NV\nISIC_0000000,1,0\nISIC_0000001,0,1\n")
         self.refuse(self.data_job("PretrainJob", folder, classFile=table), 2,
-                    table + ": line 2", "ISIC_0000000")
+                    "spec.data.classFile: " + table + ": line 2", "ISIC_0000000")
 
     def test_class_file_with_a_broken_row(self):
         folder, _ = self.folder()
@@ -162,15 +162,15 @@ class BadInputTest(unittest.TestCase):
     def test_fraction_that_leaves_no_image(self):
         folder, _ = self.folder()
         self.refuse(self.data_job("FinetuneJob", folder, fraction=0.01), 2,
-                    "data.fraction 0.01 leaves none of the 4 images")
+                    "bad.yaml:1: spec.data.fraction: 0.01 leaves none of the 4 images")
 
     def test_exclusion_that_does_not_exist_or_leaves_no_image(self):
         folder, _ = self.folder()
         missing = self.cluster.path("no_ids.txt")
         self.refuse(self.data_job("FinetuneJob", folder, excludeIds=[missing]), 2,
-                    "data.excludeIds " + missing, "no such file")
+                    "spec.data.excludeIds: " + missing, "no such file")
         self.refuse(self.data_job("FinetuneJob", folder, excludeIds=[folder]), 2,
-                    "data.excludeIds leaves none of the")
+                    "spec.data.excludeIds: leaves none of the")
 
     def test_data_check_names_every_fault(self):
         folder, images = self.folder()

@@ -88,10 +88,10 @@ class CoreTest : public ::testing::Test {
   }
 
   // Sends the worker's report; data checks that it was asked for are answered.
-  void Report(FakeWorker& worker, bool data_ok = true) {
+  void Report(FakeWorker& worker, bool data_ok = true, const std::string& fault = "no images") {
     cluster::WorkerReport report = worker.report;
     for (const cluster::DataCheck& check : worker.session->desired().data_checks) {
-      report.data_checks.push_back({check.id, data_ok, data_ok ? "fine" : "no images", "d", 10});
+      report.data_checks.push_back({check.id, data_ok, data_ok ? "fine" : fault, "d", 10});
     }
     core_->ReportWorker(report, worker.session_id, now_);
     Flush();

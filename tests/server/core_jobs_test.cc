@@ -44,6 +44,22 @@ TEST_F(CoreTest, BadDataRefusesTheJobAndStoresNothing) {
   EXPECT_EQ(core_->GetJob("projects/default/jobs/a").status().code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(CoreTest, ADataFaultNamesTheKeyThatTheWorkerNamesAndElseTheSource) {
+  FakeWorker worker = Connect("w1");
+  const auto fault_of = [&](const std::string& name, const std::string& message) {
+    EXPECT_FALSE(Create(MakeCommand(name)).has_value());
+    Report(worker, /*data_ok=*/false, message);
+    return std::string((*last_answer_)->status().message());
+  };
+
+  EXPECT_EQ(fault_of("a", "data.fraction 0.1 leaves none of the 4 images"),
+            "spec.data.fraction: 0.1 leaves none of the 4 images");
+  EXPECT_EQ(fault_of("b", "data.classFile: data folder /x is not below a --data-root"),
+            "spec.data.classFile: data folder /x is not below a --data-root");
+  EXPECT_EQ(fault_of("c", "data folder /x does not exist"),
+            "spec.data.source: data folder /x does not exist");
+}
+
 TEST_F(CoreTest, AWorkerThatDoesNotAnswerDoesNotHoldUpTheJob) {
   FakeWorker worker = Connect("w1");
   ASSERT_FALSE(Create(MakeCommand("a")).has_value());

@@ -71,14 +71,21 @@ v1::DataCheckResult Refused(const v1::DataCheck& check, std::string message) {
   return result;
 }
 
-// Files and folders that a job names beside its source.
-std::vector<std::string> OtherPaths(const v1::DataSpec& data) {
-  std::vector<std::string> paths;
+// A file or folder that a job names beside its source, and the key that it stands in.
+struct OtherPath {
+  const char* key;
+  std::string path;
+};
+
+std::vector<OtherPath> OtherPaths(const v1::DataSpec& data) {
+  std::vector<OtherPath> paths;
   for (const std::string& entry : data.exclude_ids()) {
     // `FOLDER#SPLIT` names a folder; `held` and `none` name nothing.
-    if (entry.starts_with('/')) paths.push_back(entry.substr(0, entry.find('#')));
+    if (entry.starts_with('/')) {
+      paths.push_back({"data.excludeIds", entry.substr(0, entry.find('#'))});
+    }
   }
-  if (!data.class_file().empty()) paths.push_back(data.class_file());
+  if (!data.class_file().empty()) paths.push_back({"data.classFile", data.class_file()});
   return paths;
 }
 
@@ -130,11 +137,11 @@ absl::StatusOr<v1::DataCheckResult> DataChecker::Check(const v1::DataCheck& chec
   if (const auto allowed = CheckDataSource(check.source(), settings_.data_roots); !allowed.ok()) {
     return Refused(check, std::string(allowed.message()));
   }
-  for (const std::string& path : OtherPaths(DataSpecOf(check.spec()))) {
+  for (const auto& [key, path] : OtherPaths(DataSpecOf(check.spec()))) {
     const auto allowed = CheckDataSource(path, settings_.data_roots);
     // The child says better what is missing and what for.
     if (!allowed.ok() && !absl::IsNotFound(allowed)) {
-      return Refused(check, std::string(allowed.message()));
+      return Refused(check, std::string(key) + ": " + std::string(allowed.message()));
     }
   }
   SpawnRequest request;

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxTableBytes = int64_t{256} << 20;
+constexpr int64_t kMaxTableBytes = int64_t{64} << 20;
 constexpr int kMaxDepth = 4;
 constexpr std::array<std::string_view, 9> kIsicOrder = {"MEL", "NV",   "BCC", "AK", "BKL",
                                                         "DF",  "VASC", "SCC", "UNK"};
@@ -66,6 +66,7 @@ void DropEmptyUnknown(ClassTable& table) {
 }
 
 absl::Status ReadRow(const std::string& line, int64_t number, ClassTable& table) {
+  G2LL_RETURN_IF_ERROR(CheckCsvLine(table.path, number, line));
   const std::vector<std::string> fields = SplitCsvLine(line);
   const size_t num_columns = table.names.size() + 1;
   if (fields.size() != num_columns) {
@@ -96,9 +97,10 @@ bool IsTableName(std::string name) {
 
 bool HasImageColumn(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
-  std::string line;
-  std::getline(file, line);
-  return SplitCsvHeader(line).front() == "image";
+  std::string start(64, '\0');
+  file.read(start.data(), static_cast<std::streamsize>(start.size()));
+  start.resize(static_cast<size_t>(file.gcount()));
+  return SplitCsvHeader(start.substr(0, start.find('\n'))).front() == "image";
 }
 
 void ListTables(const fs::path& folder, int depth, std::vector<std::string>& tables) {
@@ -111,7 +113,8 @@ void ListTables(const fs::path& folder, int depth, std::vector<std::string>& tab
       if (depth < kMaxDepth && !name.starts_with('.') && name != "__MACOSX") {
         ListTables(entries->path(), depth + 1, tables);
       }
-    } else if (IsTableName(name) && HasImageColumn(entries->path())) {
+    } else if (IsTableName(name) && entries->is_regular_file(ignored) &&
+               HasImageColumn(entries->path())) {
       tables.push_back(entries->path().string());
     }
   }
@@ -143,14 +146,21 @@ absl::Status AssignFromTable(const ClassTable& table, const std::string& folder,
 }  // namespace
 
 absl::StatusOr<ClassTable> ReadClassTable(const std::string& path) {
+  std::error_code ignored;  // what cannot be looked at cannot be read either
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": cannot be read: is not a regular file"));
+  }
   if (FileSize(path) > kMaxTableBytes) {
-    return absl::FailedPreconditionError(absl::StrCat(path, ": is larger than 256 MiB"));
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is larger than 64 MiB: give a table of image and classes"));
   }
   std::ifstream file(path, std::ios::binary);
   std::string line;
   if (!std::getline(file, line)) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be read or is empty"));
   }
+  G2LL_RETURN_IF_ERROR(CheckCsvLine(path, 1, line));
   ClassTable table;
   table.path = path;
   table.names = SplitCsvHeader(line);
@@ -194,8 +204,15 @@ absl::Status AssignClasses(const std::string& folder, const std::string& class_f
   if (path.empty()) {
     G2LL_ASSIGN_OR_RETURN(path, FindClassTable(folder));
   }
-  G2LL_ASSIGN_OR_RETURN(const ClassTable table, ReadClassTable(path));
-  return AssignFromTable(table, folder, contents);
+  absl::Status status;
+  if (const absl::StatusOr<ClassTable> table = ReadClassTable(path); table.ok()) {
+    status = AssignFromTable(*table, folder, contents);
+  } else {
+    status = table.status();
+  }
+  if (status.ok() || class_file.empty()) return status;
+  // The table is the job's, so the fault is that key's.
+  return {status.code(), absl::StrCat("data.classFile ", std::string(status.message()))};
 }
 
 void SortClassNames(std::vector<std::string>& names) {
