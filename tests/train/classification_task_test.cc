@@ -5,6 +5,7 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <limits>
 #include <set>
 
 #include "tests/train/fake_classification.h"
@@ -113,6 +114,26 @@ TEST(ClassificationTaskTest, BalancedAccuracyIsTheMeanOverTheClassesOfTheSplit) 
         (*scores)[1].second,
         1.0 / static_cast<double>(std::set<int64_t>(classes.begin(), classes.end()).size()));
   }
+}
+
+TEST(ClassificationTaskTest, NamesImagesThatAreNotFinite) {
+  class Poisoned final : public data::ClassificationLoader {
+   public:
+    absl::StatusOr<data::ClassificationBatch> Next() override {
+      auto batch = inner_->Next();
+      batch->images[5][0][1][2] = std::numeric_limits<float>::quiet_NaN();
+      return batch;
+    }
+
+   private:
+    std::unique_ptr<data::ClassificationLoader> inner_ = test::FakeClassificationLoader({});
+  };
+  dist::LocalCollective alone;
+  pretrain::ClassificationTaskOptions options = test::TinyClassificationOptions(1);
+  options.image_id = [](int64_t index) { return "ISIC_" + std::to_string(index); };
+  pretrain::ClassificationTask task(options, std::make_unique<Poisoned>(), nullptr, alone);
+  ASSERT_TRUE(task.LoadBatch({}).ok());
+  EXPECT_EQ(task.NonFiniteInput(), "image ISIC_5");
 }
 
 TEST(ClassificationTaskTest, WithoutAValidationSplitThereAreNoScores) {

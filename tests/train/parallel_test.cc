@@ -225,36 +225,51 @@ TEST(ParallelTest, AGradientThatIsNotFiniteNamesTheRankAndTheTensorOnAll) {
   }
 }
 
-TEST(ParallelTest, ALossThatIsNotFiniteOnOneRankEndsAllAtTheSameStep) {
-  const auto results = RunGang(2, [](dist::Collective& collective) {
-    class Poisoned final : public data::PretrainLoader {
-     public:
-      Poisoned(const FakeBatches& batches, bool is_poisoned)
-          : inner_(test::FakePretrainLoader(batches)), is_poisoned_(is_poisoned) {}
-      absl::StatusOr<data::PretrainBatch> Next() override {
-        auto batch = inner_->Next();
-        if (is_poisoned_ && num_batches_++ == 2) {
-          batch->views.fill_(std::numeric_limits<float>::quiet_NaN());
-        }
-        return batch;
-      }
+// Batches whose third is not finite where `is_poisoned`.
+class Poisoned final : public data::PretrainLoader {
+ public:
+  Poisoned(const FakeBatches& batches, bool is_poisoned)
+      : inner_(test::FakePretrainLoader(batches)), is_poisoned_(is_poisoned) {}
+  absl::StatusOr<data::PretrainBatch> Next() override {
+    auto batch = inner_->Next();
+    if (is_poisoned_ && num_batches_++ == 2) {
+      batch->views.fill_(std::numeric_limits<float>::quiet_NaN());
+    }
+    return batch;
+  }
 
-     private:
-      std::unique_ptr<data::PretrainLoader> inner_;
-      bool is_poisoned_;
-      int num_batches_ = 0;
-    };
+ private:
+  std::unique_ptr<data::PretrainLoader> inner_;
+  bool is_poisoned_;
+  int num_batches_ = 0;
+};
+
+// How two ranks end of which the second gets bad pixels.
+std::vector<RankResult> EndsOfAPoisonedRun(const pretrain::PretrainOptions& options) {
+  return RunGang(2, [&](dist::Collective& collective) {
     pretrain::PretrainTask task(
-        test::TinyPretrainOptions(9),
-        std::make_unique<Poisoned>(ShareOf(collective), collective.rank() == 1), collective);
+        options, std::make_unique<Poisoned>(ShareOf(collective), collective.rank() == 1),
+        collective);
     Recorder recorder;
     TempDirectory storage;
     LoopRun run{.last_step = 9, .storage = storage.path()};
     const absl::Status status = test::RunLoop(task, collective, recorder, run);
     return std::to_string(job::ExitCodeOf(status)) + " " + std::string(status.message());
   });
+}
 
-  for (const RankResult& result : results) {
+TEST(ParallelTest, ALossThatIsNotFiniteOnOneRankEndsAllAtTheSameStep) {
+  for (const RankResult& result : EndsOfAPoisonedRun(test::TinyPretrainOptions(9))) {
+    EXPECT_THAT(result.output, StartsWith("79 update 3, rank 1: loss/mim"));
+    EXPECT_THAT(result.output, HasSubstr("the pixels of image 4, image 5, image 6 are not"));
+  }
+}
+
+// The neighbours that KoLeo gathers make the loss of every rank not finite.
+TEST(ParallelTest, ALossOverTheGlobalBatchThatIsNotFiniteNamesTheRankOfTheImage) {
+  pretrain::PretrainOptions options = test::TinyPretrainOptions(9);
+  options.koleo_lambda = 0.1;
+  for (const RankResult& result : EndsOfAPoisonedRun(options)) {
     EXPECT_THAT(result.output, StartsWith("79 update 3, rank 1: loss/mim"));
     EXPECT_THAT(result.output, HasSubstr("the pixels of image 4, image 5, image 6 are not"));
   }

@@ -7,7 +7,6 @@
 #include <span>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/module_state.h"
@@ -17,6 +16,7 @@
 #include "worker/model/drop_path.h"
 #include "worker/model/initialization.h"
 #include "worker/schedule/layer_decay.h"
+#include "worker/train/non_finite_images.h"
 
 namespace g2ll::finetune {
 namespace {
@@ -24,7 +24,6 @@ namespace {
 constexpr char kEncoderFile[] = "encoder.safetensors";
 constexpr char kSegmentationFile[] = "segmentation.safetensors";
 constexpr char kRawFile[] = "raw.safetensors";
-constexpr int64_t kMaxNamedImages = 3;
 
 absl::Status LoadFile(const std::filesystem::path& file, const checkpoint::NamedTensors& into) {
   G2LL_ASSIGN_OR_RETURN(const auto tensors, checkpoint::LoadTensors(file));
@@ -165,15 +164,7 @@ torch::Tensor SegmentationTask::KeepScales(const train::StepContext& context,
 }
 
 std::string SegmentationTask::NonFiniteInput() const {
-  const torch::Tensor is_good = torch::isfinite(batch_.images.flatten(1)).all(1);
-  const torch::Tensor bad = is_good.logical_not().nonzero().flatten();
-  std::string names;
-  for (int64_t i = 0; i < std::min(bad.numel(), kMaxNamedImages); ++i) {
-    const int64_t index = batch_.indices.at(static_cast<size_t>(bad[i].item<int64_t>()));
-    absl::StrAppend(&names, names.empty() ? "" : ", ", "image ",
-                    options_.image_id ? options_.image_id(index) : absl::StrCat(index));
-  }
-  return names;
+  return train::NonFiniteImages(batch_.images, batch_.indices, options_.image_id);
 }
 
 void SegmentationTask::AfterStep(const train::StepContext& context) {

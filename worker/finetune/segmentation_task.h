@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 #include "worker/loss/segmentation_loss.h"
 #include "worker/model/segmentation_network.h"
 #include "worker/schedule/schedule.h"
+#include "worker/train/non_finite_images.h"
 #include "worker/train/train_task.h"
 
 namespace g2ll::finetune {
@@ -59,8 +59,8 @@ struct SegmentationTaskOptions {
   int64_t seed = 0;
   torch::Device device = torch::kCPU;
   torch::Dtype dtype = torch::kFloat32;
-  // Name of a training image by its data set index, for messages; empty: the index.
-  std::function<std::string(int64_t index)> image_id;
+  // Names training images in messages.
+  train::ImageName image_id;
 };
 
 // A segmentation network trained on masks.

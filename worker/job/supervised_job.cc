@@ -74,7 +74,6 @@ pretrain::ClassificationTaskOptions TaskOptions(const RankContext& context,
   const data::ClassLabels& labels = data.dataset->classes();
   pretrain::ClassificationTaskOptions options;
   options.network.vit = EncoderOf(spec.model(), spec.model().positions() == v1::ModelSpec::LEARNED);
-  options.network.vit.drop_path = spec.model().drop_path();
   options.network.num_classes = static_cast<int64_t>(labels.names.size());
   options.loss.class_weights = WeightsOf(spec.supervised(), labels);
   options.loss.label_smoothing = spec.supervised().label_smoothing();
@@ -84,6 +83,7 @@ pretrain::ClassificationTaskOptions TaskOptions(const RankContext& context,
   options.validate_every = spec.train().validate_every();
   options.seed = spec.seed();
   options.device = context.device;
+  options.image_id = [&dataset = *data.dataset](int64_t index) { return dataset.id(index); };
   return options;
 }
 

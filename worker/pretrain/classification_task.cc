@@ -93,6 +93,10 @@ train::StepResult ClassificationTask::ComputeLoss(const train::StepContext& cont
   return result;
 }
 
+std::string ClassificationTask::NonFiniteInput() const {
+  return train::NonFiniteImages(batch_.images, batch_.indices, options_.image_id);
+}
+
 bool ClassificationTask::IsValidationDue(int64_t num_steps) const {
   const int64_t every =
       options_.validate_every > 0 ? options_.validate_every : options_.steps_per_epoch;

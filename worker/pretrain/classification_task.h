@@ -14,6 +14,7 @@
 #include "worker/loss/classification_loss.h"
 #include "worker/model/classifier.h"
 #include "worker/schedule/schedule.h"
+#include "worker/train/non_finite_images.h"
 #include "worker/train/train_task.h"
 
 namespace g2ll::pretrain {
@@ -34,6 +35,8 @@ struct ClassificationTaskOptions {
   torch::Device device = torch::kCPU;
   // float64 is for tests that compare runs.
   torch::Dtype dtype = torch::kFloat32;
+  // Names training images in messages.
+  train::ImageName image_id;
 };
 
 // Encoder and linear classifier trained on diagnoses with weighted cross entropy. The
@@ -58,6 +61,7 @@ class ClassificationTask final : public train::TrainTask {
   // images whose most likely class is theirs).
   train::StepResult ComputeLoss(const train::StepContext& context,
                                 const train::MicroBatch& part) override;
+  std::string NonFiniteInput() const override;
   void AfterStep(const train::StepContext&) override {}
   bool IsValidationDue(int64_t num_steps) const override;
   // `val/accuracy`, and `val/balanced_accuracy`: the mean over the classes that the

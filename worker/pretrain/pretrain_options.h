@@ -4,7 +4,6 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -15,6 +14,7 @@
 #include "worker/model/projection_head.h"
 #include "worker/model/vit_encoder.h"
 #include "worker/schedule/schedule.h"
+#include "worker/train/non_finite_images.h"
 
 namespace g2ll::pretrain {
 
@@ -90,8 +90,8 @@ struct PretrainOptions {
   torch::Device device = torch::kCPU;
   // float64 is for tests that compare runs.
   torch::Dtype dtype = torch::kFloat32;
-  // Name of an image by its data set index, for errors; empty: its index.
-  std::function<std::string(int64_t)> image_id;
+  // Names training images in messages.
+  train::ImageName image_id;
 };
 
 }  // namespace g2ll::pretrain

@@ -2,19 +2,16 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/loss/koleo_loss.h"
 #include "worker/loss/precision.h"
 #include "worker/model/initialization.h"
+#include "worker/train/non_finite_images.h"
 
 namespace g2ll::pretrain {
 namespace {
-
-constexpr int64_t kMaxNamedImages = 3;
 
 // [R,m,D]: the rows' tokens at `ids` [R,m].
 torch::Tensor TokensAt(const torch::Tensor& tokens, const torch::Tensor& ids) {
@@ -83,15 +80,7 @@ absl::StatusOr<int64_t> PretrainTask::LoadBatch(const train::StepContext&) {
 }
 
 std::string PretrainTask::NonFiniteInput() const {
-  const torch::Tensor is_good = torch::isfinite(batch_.views.flatten(1)).all(1);
-  const torch::Tensor bad = is_good.logical_not().nonzero().flatten().remainder(batch_.num_images);
-  std::string names;
-  for (int64_t i = 0; i < std::min(bad.numel(), kMaxNamedImages); ++i) {
-    const int64_t index = batch_.indices.at(static_cast<size_t>(bad[i].item<int64_t>()));
-    absl::StrAppend(&names, names.empty() ? "" : ", ", "image ",
-                    options_.image_id ? options_.image_id(index) : absl::StrCat(index));
-  }
-  return names;
+  return train::NonFiniteImages(batch_.views, batch_.indices, options_.image_id);
 }
 
 torch::Tensor PretrainTask::Take(const torch::Tensor& rows, const train::MicroBatch& part) const {

@@ -164,10 +164,9 @@ absl::StatusOr<TrainLoop::Agreement> TrainLoop::Agree(const StepResult& result,
   entry[num_values + 1] = is_stop ? 1 : 0;
   collective_.AllReduceSum(shared);
 
-  for (int rank = 0; rank < world_size; ++rank) {
-    const auto fault = static_cast<size_t>(entry[num_values + 2 + rank]);
-    if (fault == 0) continue;
-    return NonFiniteValue(context, rank, result.values[fault - 1].first);
+  const std::span<const double> faults(entry + num_values + 2, static_cast<size_t>(world_size));
+  if (std::ranges::any_of(faults, [](double fault) { return fault > 0; })) {
+    return NonFiniteValue(context, result, faults);
   }
   Agreement agreement;
   for (int64_t i = 0; i < num_values; ++i) {
@@ -178,11 +177,18 @@ absl::StatusOr<TrainLoop::Agreement> TrainLoop::Agree(const StepResult& result,
   return agreement;
 }
 
-absl::Status TrainLoop::NonFiniteValue(const StepContext& context, int rank,
-                                       const std::string& name) {
+absl::Status TrainLoop::NonFiniteValue(const StepContext& context, const StepResult& result,
+                                       std::span<const double> faults) {
   // All ranks are here, so they can ask each other what they were given.
   const std::vector<std::string> inputs = collective_.AllGather(task_.NonFiniteInput());
-  const std::string& input = inputs[static_cast<size_t>(rank)];
+  // What is taken over the global batch carries one rank's image into the losses of all.
+  size_t rank = 0;
+  while (faults[rank] == 0) ++rank;
+  for (size_t i = rank; i < faults.size() && inputs[rank].empty(); ++i) {
+    if (faults[i] > 0 && !inputs[i].empty()) rank = i;
+  }
+  const std::string& input = inputs[rank];
+  const std::string& name = result.values[static_cast<size_t>(faults[rank]) - 1].first;
   return WithFailure(
       absl::InternalError(absl::StrCat(
           "update ", context.step + 1, ", rank ", rank, ": ", name, " is not finite; ",

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -74,7 +75,9 @@ class TrainLoop {
   // Forward and backward over this rank's share; gradients are those of all ranks.
   StepResult ComputeGradients(const StepContext& context, const std::vector<MicroBatch>& parts,
                               dist::GradientReducer& reducer);
-  absl::Status NonFiniteValue(const StepContext& context, int rank, const std::string& name);
+  // `faults`: for each rank which of the values is not finite, as in Agree.
+  absl::Status NonFiniteValue(const StepContext& context, const StepResult& result,
+                              std::span<const double> faults);
   absl::Status NonFiniteGradient(const StepContext& context, const std::vector<MicroBatch>& parts);
   absl::Status ValidateAndSave(const StepContext& finished);
   void LogTimeSplit() const;
