@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <map>
+#include <memory>
 #include <string>
 
 #include "proto/common/spec_defaults.h"
@@ -46,6 +47,29 @@ TEST(ImageOfTest, UndoesTheScaleAndCutsWhatCannotBeShown) {
   EXPECT_EQ(image.width, 2);
   EXPECT_EQ(image.pixels[0], 124);  // 0.485 * 255
   EXPECT_EQ(image.pixels[3], 255);
+}
+
+// A curriculum of masks must look in the pictures as it did in training.
+TEST(SamplerForPicturesTest, StandsAtThePlaceOfTheRunsSchedulesWhereTheLastPassBegan) {
+  data::DatasetOptions images;
+  images.source = "synthetic:dermoscopy?count=40&size=32";
+  images.split = data::Split::kAll;
+  TrainingData training;
+  training.dataset = *data::Dataset::Open(images);
+  const int64_t num_images = training.dataset->size();
+  data::ShardSampler::Options order;
+  order.num_images = num_images;
+  order.global_batch = num_images / 2;
+  training.sampler = std::make_unique<data::ShardSampler>(order);
+  ASSERT_EQ(training.sampler->steps_per_epoch(), 2);
+  // Ended early, in the tenth of twenty passes.
+  training.length = {.steps_per_epoch = 2, .schedule_steps = 40, .last_step = 19};
+
+  const PictureSampler pictures = SamplerForPictures(training, /*seed=*/1);
+
+  ASSERT_NE(pictures.sampler.steps_per_epoch(), 2);
+  EXPECT_EQ(pictures.sampler.epoch(pictures.first_step), 9);
+  EXPECT_EQ(pictures.first_step * 20, pictures.schedule_steps * 9);
 }
 
 }  // namespace

@@ -34,10 +34,12 @@ struct PreviewInput {
   int patch = 16;
 };
 
-// Takes a few images of the last pass over the data, from `first_step` on.
+// Takes a few images of the last pass over the data, from `first_step` on; all
+// schedules of the run are as long as `schedule_steps` of its steps.
 struct PictureSampler {
   data::ShardSampler sampler;
   int64_t first_step = 0;
+  int64_t schedule_steps = 1;
 };
 PictureSampler SamplerForPictures(const TrainingData& training, int64_t seed);
 

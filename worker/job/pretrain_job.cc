@@ -22,6 +22,7 @@ namespace {
 absl::StatusOr<data::PretrainBatch> LoadForPictures(const TrainingData& training,
                                                     data::PretrainLoaderOptions loading) {
   const PictureSampler pictures = SamplerForPictures(training, loading.seed);
+  loading.schedule_steps = pictures.schedule_steps;
   loading.threads = 1;
   loading.prefetch = 1;
   G2LL_ASSIGN_OR_RETURN(const auto loader,
@@ -48,12 +49,10 @@ absl::Status RunPretrain(const RankContext& context) {
         FailureKind::kConfig);
   }
 
-  const int64_t num_patches = GridOf(options.encoder) * GridOf(options.encoder);
-  const auto num_visible =
-      static_cast<int64_t>(static_cast<double>(num_patches) * (1 - spec.mask().gamma()));
-  if ((options.mim || options.ibot) && num_visible == num_patches) {
+  if ((options.mim || options.ibot) && options.student_input == pretrain::StudentInput::kAll) {
     return WithFailure(absl::InvalidArgumentError(absl::StrCat(
-                           "mask.gamma ", spec.mask().gamma(), " masks none of ", num_patches,
+                           "mask.gamma ", spec.mask().gamma(), " masks none of ",
+                           GridOf(options.encoder) * GridOf(options.encoder),
                            " patches, so there is nothing to reconstruct; raise it or set "
                            "mim.lambda and ibot.lambda to 0")),
                        FailureKind::kConfig);

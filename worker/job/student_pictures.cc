@@ -42,7 +42,10 @@ PictureSampler SamplerForPictures(const TrainingData& training, int64_t seed) {
   options.seed = seed;
   const data::ShardSampler sampler(options);
   const int64_t last_step = std::max<int64_t>(0, training.length.last_step - 1);
-  return {sampler, training.sampler->epoch(last_step) * sampler.steps_per_epoch()};
+  const int64_t steps = sampler.steps_per_epoch();
+  return {sampler, training.sampler->epoch(last_step) * steps,
+          std::max<int64_t>(
+              1, training.length.schedule_steps * steps / training.sampler->steps_per_epoch())};
 }
 
 data::Image ImageOf(const torch::Tensor& pixels, const data::PixelScale& scale) {
