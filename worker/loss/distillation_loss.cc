@@ -76,13 +76,6 @@ torch::Tensor MeanEntropy(const torch::Tensor& probabilities) {
   return -torch::xlogy(wide, wide).sum(-1).mean();
 }
 
-torch::Tensor TeacherEntropy(const torch::Tensor& teacher_logits, const torch::Tensor& center,
-                             double temp) {
-  torch::NoGradGuard no_grad;
-  const torch::Tensor log_teacher = torch::log_softmax((Widen(teacher_logits) - center) / temp, -1);
-  return -(log_teacher.exp() * log_teacher).sum(-1).mean();
-}
-
 torch::Tensor CenterSum(const torch::Tensor& teacher_logits) {
   torch::NoGradGuard no_grad;
   return Widen(teacher_logits).sum(0, /*keepdim=*/true);

@@ -46,13 +46,9 @@ int NumPairs(Pairs pairs, int views);
 torch::Tensor TeacherProbabilities(const torch::Tensor& teacher_logits, const torch::Tensor& center,
                                    double temp);
 
-// Mean entropy of distributions [R,K] in nats, scalar.
+// Mean entropy of distributions [R,K] in nats, scalar. Of the teacher's: ln K at
+// collapse to uniform, 0 at collapse to one output.
 torch::Tensor MeanEntropy(const torch::Tensor& probabilities);
-
-// Mean entropy of the teacher's distributions in nats, scalar: ln K at collapse
-// to uniform, 0 at collapse to one output. `teacher_logits` [R,K].
-torch::Tensor TeacherEntropy(const torch::Tensor& teacher_logits, const torch::Tensor& center,
-                             double temp);
 
 // Sum of the teacher's logits over this rank's rows, [1,K] float32; what the
 // ranks add up for UpdateCenter.
