@@ -73,7 +73,6 @@ class PretrainTask final : public train::TrainTask {
   };
   // What the teacher says of the whole share.
   struct Targets {
-    torch::Tensor class_logits;         // [V*B,K]
     torch::Tensor class_probabilities;  // [V*B,K]
     torch::Tensor patch_tokens;         // of masked patches, [V*B,m,D]; only for ibot
   };

@@ -40,19 +40,18 @@ void PretrainTask::AskTeacher(const train::StepContext& context, int64_t chunk) 
     patch_tokens.push_back(
         tokens.slice(1, 1).gather(1, ids.unsqueeze(-1).expand({-1, -1, tokens.size(2)})));
   }
-  targets_.class_logits = torch::cat(logits);
+  const torch::Tensor class_logits = torch::cat(logits);
   if (options_.ibot) targets_.patch_tokens = torch::cat(patch_tokens);
 
   const double temp = options_.distill->teacher_temp.At(static_cast<int64_t>(context.epoch));
   if (options_.distill->centering == Centering::kSinkhorn) {
     targets_.class_probabilities =
-        loss::SinkhornAssignments(targets_.class_logits, {.temperature = temp},
+        loss::SinkhornAssignments(class_logits, {.temperature = temp},
                                   [this](torch::Tensor& sums) { collective_.AllReduceSum(sums); });
   } else {
-    targets_.class_probabilities =
-        loss::TeacherProbabilities(targets_.class_logits, center_->value(), temp);
+    targets_.class_probabilities = loss::TeacherProbabilities(class_logits, center_->value(), temp);
   }
-  center_->Accumulate(targets_.class_logits);
+  center_->Accumulate(class_logits);
 }
 
 void PretrainTask::MaskByAttention(const torch::Tensor& attention, int64_t first_row) {
