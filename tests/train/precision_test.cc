@@ -109,5 +109,24 @@ TEST(Bf16Test, LossesWithMaskTokensAndSinkhornStayFloat32AndCloseToFp32) {
   ExpectCloseToFp32(MaskTokensAndSinkhorn());
 }
 
+// Autocast keeps bf16 copies of weights; those of the pass without a graph, in which a
+// share's features are gathered, must not serve the pass that learns.
+TEST(Bf16Test, KoLeoInPartsTrainsEveryWeightFromTheFirstPartOn) {
+  at::set_num_threads(1);
+  dist::LocalCollective alone;
+  pretrain::PretrainTask task(G2llWithEverything(), test::FakePretrainLoader({}), alone);
+  ASSERT_TRUE(task.LoadBatch(kFirst).ok());
+  StepResult result;
+  {
+    const Bf16Scope bf16(true, torch::kCPU);
+    result = task.ComputeLoss(kFirst, {0, 4});
+  }
+  result.loss.backward();
+
+  for (const auto& [name, tensor, lr_scale] : task.Parameters()) {
+    EXPECT_TRUE(tensor.grad().defined()) << name;
+  }
+}
+
 }  // namespace
 }  // namespace g2ll::train
