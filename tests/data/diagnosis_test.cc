@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -131,6 +132,29 @@ TEST_F(DiagnosisTest, NamesATableOfAnotherFormAndAMissingOne) {
   class_file_.clear();
   std::filesystem::remove(folder_ / "ISIC_2019_Training_GroundTruth.csv");
   ExpectFault(Open().status(), {folder_.path(), "holds no table of diagnoses", "data.classFile"});
+}
+
+// A named pipe without a writer would hold whoever opens it for ever.
+TEST_F(DiagnosisTest, ATableThatIsNoRegularFileIsNotOpened) {
+  WriteIsic2019("ISIC_0000000,1,0,0\nISIC_0000001,0,1,0\n");
+  const std::string pipe = folder_ / "other_GroundTruth.csv";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_TRUE(Open().ok());
+  class_file_ = pipe;
+  ExpectFault(Open().status(), {pipe, "is not a regular file"});
+  ASSERT_EQ(mkfifo((folder_ / "manifest.csv").c_str(), 0600), 0);
+  ExpectFault(Open().status(), {"manifest.csv: is not a regular file"});
+}
+
+TEST_F(DiagnosisTest, ALineOfAnotherKindOfFileIsNotSplit) {
+  const std::string commas(100'000, ',');
+  ExpectTableFault("ISIC_0000000" + commas + "\n",
+                   {"GroundTruth.csv: line 2: has 100012 bytes: at most 65536"});
+  class_file_ = folder_ / "wide.csv";
+  test::WriteBytes(class_file_, "image" + commas + "\n");
+  ExpectFault(Open().status(), {"wide.csv: line 1: has 100005 bytes"});
+  test::WriteBytes(folder_ / "manifest.csv", "id,image,mask,official_split" + commas + "\n");
+  ExpectFault(Open().status(), {"manifest.csv: line 1: has 100028 bytes"});
 }
 
 TEST_F(DiagnosisTest, TwoTablesAreAmbiguous) {

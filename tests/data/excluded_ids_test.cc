@@ -95,6 +95,13 @@ TEST_F(ExcludedIdsTest, NamesWhatIsMissingAndWhatIsNoId) {
   ExpectFault({"relative"}, {"'relative'"});
 }
 
+TEST_F(ExcludedIdsTest, AListLargerThanAnyListOfIdsIsNotRead) {
+  const std::string list = folder_ / "ids.txt";
+  test::WriteBytes(list, "ISIC_0000001\n");
+  std::filesystem::resize_file(list, (64 << 20) + 1);
+  ExpectFault({list}, {"ids.txt: is larger than 64 MiB"});
+}
+
 TEST_F(ExcludedIdsTest, AnExclusionThatLeavesNoImageIsAnError) {
   ExpectFault({folder_ / "set"}, {"leaves none of the 3 images of the train split", "set"},
               Split::kTrain);

@@ -27,8 +27,9 @@ struct ClassTable {
 };
 
 // Errors: FailedPrecondition, one line that starts with the file and names the line: no
-// such file, no column `image`, fewer than two classes, no row, a row that names no
-// image, is not one-hot, or stands for an image that an earlier row has.
+// such file, one larger than 64 MiB, a line longer than 64 KiB, no column `image`, fewer
+// than two classes, no row, a row that names no image, is not one-hot, or stands for an
+// image that an earlier row has.
 absl::StatusOr<ClassTable> ReadClassTable(const std::string& path);
 
 // The table under a folder: the one file whose name holds `GroundTruth` (or

@@ -1,5 +1,9 @@
 #include "worker/data/csv_line.h"
 
+#include <cstddef>
+
+#include "absl/strings/str_cat.h"
+
 namespace g2ll::data {
 
 std::vector<std::string> SplitCsvLine(std::string_view line) {
@@ -31,6 +35,13 @@ std::vector<std::string> SplitCsvHeader(std::string_view line) {
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   if (line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
   return SplitCsvLine(line);
+}
+
+absl::Status CheckCsvLine(const std::string& path, int64_t number, std::string_view line) {
+  constexpr size_t kMaxBytes = size_t{64} << 10;
+  if (line.size() <= kMaxBytes) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(path, ": line ", number, ": has ", line.size(),
+                                                    " bytes: at most ", kMaxBytes, " are read"));
 }
 
 }  // namespace g2ll::data

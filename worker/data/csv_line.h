@@ -1,9 +1,12 @@
 #ifndef WORKER_DATA_CSV_LINE_H_
 #define WORKER_DATA_CSV_LINE_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "absl/status/status.h"
 
 namespace g2ll::data {
 
@@ -13,6 +16,10 @@ std::vector<std::string> SplitCsvLine(std::string_view line);
 
 // The same of a file's first line, which may start with a byte order mark.
 std::vector<std::string> SplitCsvHeader(std::string_view line);
+
+// Whether the line may be split: one longer than 64 KiB is of another kind of file, and
+// its fields could take any amount of memory. Error: FailedPrecondition with file and line.
+absl::Status CheckCsvLine(const std::string& path, int64_t number, std::string_view line);
 
 }  // namespace g2ll::data
 

@@ -18,6 +18,8 @@ namespace g2ll::data {
 namespace {
 
 constexpr size_t kMaxIdBytes = 200;
+// More than four million ids.
+constexpr int64_t kMaxListBytes = int64_t{64} << 20;
 
 // One line of a file of ids without blanks around it.
 std::string_view Trimmed(std::string_view line) {
@@ -112,6 +114,10 @@ absl::Status ExcludedIds::AddFolder(const std::string& folder, const std::string
 }
 
 absl::Status ExcludedIds::AddTextFile(const std::string& path) {
+  if (FileSize(path) > kMaxListBytes) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "data.excludeIds ", path, ": is larger than 64 MiB: give one file stem a line"));
+  }
   std::ifstream file(path, std::ios::binary);
   std::string line;
   size_t num_found = 0;

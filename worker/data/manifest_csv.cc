@@ -78,6 +78,10 @@ bool IsFile(const std::string& path) {
 
 absl::StatusOr<FolderContents> ReadManifestFolder(const std::string& folder) {
   const std::string path = folder + "/manifest.csv";
+  if (!IsFile(path)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": is not a regular file: remove it or write a table"));
+  }
   if (FileSize(path) > kMaxManifestBytes) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": is larger than 256 MiB"));
   }
@@ -86,11 +90,13 @@ absl::StatusOr<FolderContents> ReadManifestFolder(const std::string& folder) {
   if (!std::getline(file, line)) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": cannot be read or is empty"));
   }
+  G2LL_RETURN_IF_ERROR(CheckCsvLine(path, 1, line));
   G2LL_ASSIGN_OR_RETURN(const Columns columns, FindColumns(path, line));
   FolderContents contents;
   std::set<std::string> classes;
   for (int64_t number = 2; std::getline(file, line); ++number) {
     if (line.empty() || line == "\r") continue;
+    G2LL_RETURN_IF_ERROR(CheckCsvLine(path, number, line));
     const std::vector<std::string> fields = SplitCsvLine(line);
     if (fields.size() != columns.count) {
       return absl::FailedPreconditionError(absl::StrCat(path, ": line ", number, ": has ",
