@@ -1,5 +1,6 @@
 #include "worker/evaluate/network_config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -11,6 +12,49 @@ namespace {
 
 absl::Status Damaged(const std::string& name, std::string_view fault) {
   return absl::DataLossError(absl::StrCat(name, ": ", std::string(fault)));
+}
+
+// What one of a job's keys may be (proto/common/spec_ranges.cc).
+struct Range {
+  const char* key;
+  int value;
+  int least;
+  int most;
+};
+
+// The first size that no network can have; empty where all is well. What is in range may
+// still be another network than the tensors are of, which is found where they are loaded.
+std::string EncoderFault(const model::VitOptions& vit) {
+  for (const Range& range :
+       {Range{"imageSize", vit.image_size, 8, 4096}, Range{"patch", vit.patch, 1, 256},
+        Range{"dim", vit.dim, 4, 8192}, Range{"depth", vit.depth, 1, 128},
+        Range{"heads", vit.heads, 1, 128}}) {
+    if (range.value < range.least || range.value > range.most) {
+      return absl::StrCat(range.key, " is ", range.value, ": it must lie in [", range.least, ", ",
+                          range.most, "]");
+    }
+  }
+  if (vit.image_size % vit.patch != 0) {
+    return absl::StrCat("imageSize ", vit.image_size, " is no multiple of patch ", vit.patch);
+  }
+  if (vit.dim % vit.heads != 0 || vit.dim % 4 != 0) {
+    return absl::StrCat("dim ", vit.dim, " is no multiple of 4 and of heads ", vit.heads);
+  }
+  return "";
+}
+
+std::string DecoderFault(const model::SegmentationOptions& network) {
+  const auto& channels = network.channels;
+  if (std::any_of(channels.begin(), channels.end(), [](int64_t c) { return c < 1 || c > 8192; })) {
+    return "segmentationChannels: they must lie in [1, 8192]";
+  }
+  // A patch of at most 256 pixels takes eight doublings.
+  if (channels.size() < 2 || channels.size() > 9 ||
+      1 << (channels.size() - 1) != network.vit.patch) {
+    return absl::StrCat("segmentationChannels has ", channels.size(),
+                        " numbers, which do not fit patch ", network.vit.patch);
+  }
+  return "";
 }
 
 // Throws nlohmann::json::exception.
@@ -32,6 +76,9 @@ absl::StatusOr<NetworkConfig> ParseNetworkConfig(const std::string& text, const 
     const nlohmann::json json = nlohmann::json::parse(text);
     NetworkConfig config;
     config.network.vit = ReadEncoder(json);
+    if (const std::string fault = EncoderFault(config.network.vit); !fault.empty()) {
+      return Damaged(name, fault);
+    }
     config.input.image_size = config.network.vit.image_size;
     config.input.patch = config.network.vit.patch;
     const absl::StatusOr<data::PixelScale> scale = ReadPixelScale(json);
@@ -40,6 +87,9 @@ absl::StatusOr<NetworkConfig> ParseNetworkConfig(const std::string& text, const 
     config.has_decoder = json.contains("segmentationChannels");
     if (!config.has_decoder) return config;
     json.at("segmentationChannels").get_to(config.network.channels);
+    if (const std::string fault = DecoderFault(config.network); !fault.empty()) {
+      return Damaged(name, fault);
+    }
     const std::string decoder = json.value("segmentationDecoder", "cup");
     const std::string norm = json.value("segmentationNorm", "batch_norm");
     const std::optional<model::DecoderKind> kind = model::DecoderNamed(decoder);

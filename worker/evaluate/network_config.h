@@ -21,7 +21,7 @@ struct NetworkConfig {
 // `json`: the file's text; `name` is what messages call it. A configuration without
 // `segmentationDecoder` or `segmentationNorm` is one of an older version: `cup`,
 // `batch_norm`. Error: DataLoss, one line that starts with `name` (no such form, a
-// missing key, an unknown decoder).
+// missing key, a size out of range, an unknown decoder).
 absl::StatusOr<NetworkConfig> ParseNetworkConfig(const std::string& json, const std::string& name);
 
 }  // namespace g2ll::evaluate
