@@ -108,6 +108,20 @@ TEST_F(MaskPreviewTest, ABadPictureIsNamedAndSkippedAndTheExitCodeSaysSo) {
   EXPECT_EQ(Preview({folder_ / "no.jpg", "--to", folder_ / "out"}).exit_code, 2);
 }
 
+TEST_F(MaskPreviewTest, FiguresDrawnEarlierAreNotDrawnAgain) {
+  EXPECT_EQ(Preview({folder_ / "in", "--to", folder_ / "in/first"}).exit_code, 0);
+  EXPECT_EQ(Preview({folder_ / "in", "--to", folder_ / "out"}).out,
+            (folder_ / "out/lesion_mask.png") + "\n");
+}
+
+TEST_F(MaskPreviewTest, ANameThatATerminalObeysIsOneHarmlessLine) {
+  std::filesystem::rename(folder_ / "in/lesion.jpg", folder_ / "in/a\x1b[31m\nb.jpg");
+  data::test::WriteBytes(folder_ / "in/c\x1b.jpg", "no picture");
+  const Outcome outcome = Preview({folder_ / "in", "--to", folder_ / "out"});
+  EXPECT_EQ(outcome.out, (folder_ / "out/a?[31m?b_mask.png") + "\n");
+  EXPECT_THAT(outcome.error, HasSubstr("in/c?.jpg"));
+}
+
 TEST_F(MaskPreviewTest, RefusesSettingsThatDoNotFit) {
   const std::string image = folder_ / "in/lesion.jpg";
   const std::string to = folder_ / "out";

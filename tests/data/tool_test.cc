@@ -110,6 +110,12 @@ TEST_F(ToolTest, CheckNamesEveryFault) {
                                                    std::pair{"duplicate_content", "08.jpg"}));
 }
 
+TEST_F(ToolTest, CheckPrintsNamesThatATerminalObeysHarmlessly) {
+  data::test::WriteBytes(folder_ / "set/a\x1b[31m\n.jpg", "no picture");
+  const Outcome outcome = Tool({"data", "check", folder_ / "set"});
+  EXPECT_THAT(outcome.out, HasSubstr("set/a?[31m?.jpg: is neither"));
+}
+
 TEST_F(ToolTest, CheckOfTwoFoldersNamesWhatBothHold) {
   ASSERT_EQ(Generate(folder_ / "a", "1").exit_code, 0);
   data::test::WriteJpeg(folder_ / "b/other.jpg", data::test::VariedImage(16, 1));

@@ -320,6 +320,57 @@ TEST_F(SegmentTest, WhatIsNoSegmentationModelIsRefusedInOneLine) {
   }
 }
 
+TEST_F(SegmentTest, AConfigurationNoNetworkCanHaveIsRefusedInOneLine) {
+  WriteJpeg(folder_ / "a.jpg", TwoTone(40, 60));
+  const std::string path = folder_ / "model/config.json";
+  const auto config = nlohmann::json::parse(ReadBytes(path));
+  const std::vector<std::pair<const char*, nlohmann::json>> bad = {
+      {"patch", 0},
+      {"imageSize", 1'000'000},
+      {"imageSize", 36},
+      {"depth", 100'000'000},
+      {"dim", -8},
+      {"heads", 7},
+      {"heads", 0},
+      {"segmentationChannels", {16}},
+      {"segmentationChannels", {16, 8, -1, 4}}};
+  for (const auto& [key, value] : bad) {
+    nlohmann::json changed = config;
+    changed[key] = value;
+    WriteBytes(path, changed.dump());
+
+    const Outcome outcome = Segment({folder_ / "a.jpg"});
+
+    EXPECT_EQ(outcome.exit_code, 2) << key;
+    EXPECT_THAT(outcome.error, AllOf(HasSubstr(path + ": "), HasSubstr(key)));
+    EXPECT_EQ(std::count(outcome.error.begin(), outcome.error.end(), '\n'), 1) << outcome.error;
+  }
+}
+
+TEST_F(SegmentTest, ANameWithoutRoomForAnEndingIsNamedAndSkipped) {
+  const std::string name(240, 'n');
+  WriteJpeg(folder_ / (name + ".jpg"), TwoTone(40, 60));
+  WriteJpeg(folder_ / "a.jpg", TwoTone(40, 60));
+
+  const Outcome outcome = Segment({folder_ / (name + ".jpg"), folder_ / "a.jpg"});
+
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.error, HasSubstr("its name has 240 bytes"));
+  EXPECT_TRUE(fs::exists(folder_ / "out/a_segmentation.png"));
+}
+
+TEST_F(SegmentTest, WillNotReplaceTheTrueMasks) {
+  WriteJpeg(folder_ / "a.jpg", TwoTone(40, 60));
+  WriteMaskPng(folder_ / "out/a_segmentation.png", PlainMask(40, 60, 255));
+  const std::string truth = ReadBytes(folder_ / "out/a_segmentation.png");
+
+  const Outcome outcome = Segment({folder_ / "a.jpg", "--masks", folder_ / "out", "--force"});
+
+  EXPECT_EQ(outcome.exit_code, 2);
+  EXPECT_THAT(outcome.error, HasSubstr("holds the true masks"));
+  EXPECT_EQ(ReadBytes(folder_ / "out/a_segmentation.png"), truth);
+}
+
 TEST_F(SegmentTest, APredictionThatIsNotANumberNamesThePicture) {
   model::SegmentationNetwork network = MakeTinyNetwork(5);
   {

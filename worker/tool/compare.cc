@@ -19,6 +19,7 @@
 #include "proto/common/status_macros.h"
 #include "worker/metric/paired.h"
 #include "worker/report/csv.h"
+#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -203,10 +204,13 @@ void PrintTable(const Report& a, const Report& b,
                 const std::vector<metric::PairedComparison>& compared, bool is_aligned,
                 std::ostream& out) {
   for (const auto& [letter, report] : {std::pair('A', &a), std::pair('B', &b)}) {
-    out << letter << ": " << report->name << ", checkpoint " << report->checkpoint << "\n";
+    out << letter << ": "
+        << Printable(absl::StrCat(report->name, ", checkpoint ", report->checkpoint)) << "\n";
   }
-  out << a.images.size() << " images in both, " << a.split << " split, network size "
-      << a.image_size << ", " << ProtocolText(a.protocol) << "\n";
+  out << Printable(absl::StrCat(a.images.size(), " images in both, ", a.split,
+                                " split, network size ", a.image_size, ", ",
+                                ProtocolText(a.protocol)))
+      << "\n";
   std::vector<std::array<std::string, 6>> rows = {
       {"SCORE", "A", "B", "B - A", "95% INTERVAL", "P"}};
   for (size_t i = 0; i < kScores.size(); ++i) {

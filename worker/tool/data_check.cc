@@ -14,6 +14,7 @@
 #include "worker/data/image_codec.h"
 #include "worker/tool/folder_check.h"
 #include "worker/tool/folder_overlap.h"
+#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -44,6 +45,11 @@ struct Report {
 
 const std::string& PathOf(const CheckedFolder& checked, size_t image) {
   return checked.contents.images[image].path;
+}
+
+// The same for a line of text.
+std::string NameOf(const CheckedFolder& checked, size_t image) {
+  return Printable(PathOf(checked, image));
 }
 
 std::string TextOf(const data::Likeness& likeness) {
@@ -115,7 +121,7 @@ void PrintFolder(const Folder& folder, std::ostream& out) {
       << NumBetweenSplits(folder) << " of them in two splits\n";
   for (size_t i = 0; i < std::min(kShownPairs, folder.alike.size()); ++i) {
     const NearPair& pair = folder.alike[i];
-    out << "  " << PathOf(checked, pair.first) << " and " << PathOf(checked, pair.second) << " ("
+    out << "  " << NameOf(checked, pair.first) << " and " << NameOf(checked, pair.second) << " ("
         << TextOf(pair.likeness) << ")\n";
   }
   if (folder.alike.size() > kShownPairs) {
@@ -127,8 +133,8 @@ void PrintOverlap(const Report& report, std::ostream& out) {
   const CheckedFolder& first = report.folders[0].checked;
   const CheckedFolder& second = report.folders[1].checked;
   for (const SharedImage& pair : report.overlap->pairs) {
-    out << PathOf(second, pair.second) << ": " << SentenceOf(pair.by) << " "
-        << PathOf(first, pair.first) << " ("
+    out << NameOf(second, pair.second) << ": " << SentenceOf(pair.by) << " "
+        << NameOf(first, pair.first) << " ("
         << (pair.likeness ? TextOf(*pair.likeness) : "one cannot be read") << ")\n";
   }
   const SplitShare& all = report.overlap->all;
@@ -145,7 +151,9 @@ void PrintOverlap(const Report& report, std::ostream& out) {
 
 void PrintText(const Report& report, std::ostream& out) {
   for (const Folder& folder : report.folders) {
-    for (const Finding& fault : folder.faults) out << fault.file << ": " << fault.message << "\n";
+    for (const Finding& fault : folder.faults) {
+      out << Printable(absl::StrCat(fault.file, ": ", fault.message)) << "\n";
+    }
   }
   for (const Folder& folder : report.folders) PrintFolder(folder, out);
   if (report.overlap) PrintOverlap(report, out);

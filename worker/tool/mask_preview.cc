@@ -17,6 +17,7 @@
 #include "worker/random/rng.h"
 #include "worker/tool/mask_figure.h"
 #include "worker/tool/picture_list.h"
+#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -129,8 +130,8 @@ absl::StatusOr<PreviewOutcome> PreviewMasks(const PreviewOptions& options, std::
   G2LL_ASSIGN_OR_RETURN(const Strategies strategies, MakeStrategies(options));
   const PictureList list = FindPictures(options.images, options.folder);
   PreviewOutcome outcome;
-  const auto skip = [&](std::string_view message) {
-    talk << "skipped " << message << "\n";
+  const auto skip = [&](const std::string& message) {
+    talk << "skipped " << Printable(message) << "\n";
     ++outcome.skipped;
   };
   for (const Skipped& skipped : list.skipped) skip(skipped.message);
@@ -151,7 +152,7 @@ absl::StatusOr<PreviewOutcome> PreviewMasks(const PreviewOptions& options, std::
                           data::EncodePng(Figure(options, strategies, *source, picture.name)));
     const std::string target = absl::StrCat(options.folder, "/", picture.name, "_mask.png");
     G2LL_RETURN_IF_ERROR(data::WriteFileAtomically(target, png));
-    out << target << "\n";
+    out << Printable(target) << "\n";
     ++outcome.drawn;
   }
   return outcome;

@@ -21,7 +21,7 @@ using LooksOfImages = std::vector<std::optional<data::Looks>>;
 
 // All near duplicates between two sets, and within one (each pair once, first < second),
 // by second, then first. Every picture is held against every other, wholes and middles:
-// the 70 million pairs of ISIC-2019 and ISIC-2017 take about a second. Uses all processors.
+// 25,331 against 2,750 random ones took 0.8 s on two cores. Uses all processors.
 std::vector<NearPair> NearDuplicates(const LooksOfImages& first, const LooksOfImages& second);
 std::vector<NearPair> NearDuplicatesWithin(const LooksOfImages& set);
 

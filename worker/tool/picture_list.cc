@@ -16,6 +16,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A file's name has at most 255 bytes, and endings are put behind this one.
+constexpr size_t kMaxNameBytes = 200;
+
 // JPEG and PNG, then what people may take for readable.
 constexpr std::array<std::string_view, 16> kPictureExtensions = {
     ".jpg",  ".jpeg", ".png",  ".jpe",  ".jfif", ".bmp", ".tif", ".tiff",
@@ -27,7 +30,8 @@ bool IsPicture(const fs::path& path) {
   return std::find(kPictureExtensions.begin(), kPictureExtensions.end(), extension) !=
              kPictureExtensions.end() &&
          !stem.starts_with('.') && !absl::EndsWith(stem, "_segmentation") &&
-         !absl::EndsWith(stem, "_overlay") && !absl::EndsWith(stem, "_superpixels");
+         !absl::EndsWith(stem, "_mask") && !absl::EndsWith(stem, "_overlay") &&
+         !absl::EndsWith(stem, "_superpixels");
 }
 
 // The same for two ways to write one path.
@@ -55,6 +59,12 @@ class Finder {
 
   PictureList Finish() {
     GiveNames();
+    std::erase_if(list_.pictures, [this](const Picture& picture) {
+      if (picture.name.size() <= kMaxNameBytes) return false;
+      Skip(picture.path, absl::StrCat("its name has ", picture.name.size(), " bytes: at most ",
+                                      kMaxNameBytes, " can be used"));
+      return true;
+    });
     return std::move(list_);
   }
 

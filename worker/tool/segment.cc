@@ -1,7 +1,6 @@
 #include "worker/tool/segment.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "worker/report/csv.h"
 #include "worker/report/overlay_picture.h"
 #include "worker/tool/picture_list.h"
+#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -29,14 +29,6 @@ using Json = nlohmann::ordered_json;
 // Longer side of an overlay, as in a report.
 constexpr int kOverlayMinSide = 256;
 constexpr int kOverlayMaxSide = 1024;
-
-// Names of files may hold bytes that a terminal obeys.
-std::string Printable(std::string text) {
-  for (char& c : text) {
-    if (std::iscntrl(static_cast<unsigned char>(c)) != 0) c = '?';
-  }
-  return text;
-}
 
 // The truth of one picture: absent, usable or neither.
 struct Truth {
@@ -138,6 +130,10 @@ absl::Status SegmentRun::Prepare() {
   std::error_code ignored;
   if (has_masks() && !fs::is_directory(options_.masks, ignored)) {
     return absl::InvalidArgumentError(absl::StrCat(options_.masks, ": no such folder of masks"));
+  }
+  if (has_masks() && fs::equivalent(options_.masks, options_.folder, ignored)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options_.folder, ": holds the true masks, which could be replaced: give --to another one"));
   }
   list_ = FindPictures(options_.pictures, options_.folder);
   for (const Skipped& skipped : list_.skipped) TellSkipped(skipped.file, skipped.message);

@@ -17,6 +17,7 @@
 #include "worker/tool/data_check.h"
 #include "worker/tool/data_generate.h"
 #include "worker/tool/mask_command.h"
+#include "worker/tool/printable.h"
 #include "worker/tool/segment.h"
 
 namespace g2ll::tool {
@@ -37,7 +38,7 @@ struct Settings {
 
 int ExitCodeOf(const absl::Status& status) {
   if (status.ok()) return 0;
-  std::cerr << "error: " << status.message() << "\n";
+  std::cerr << "error: " << Printable(std::string(status.message())) << "\n";
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
       return kUsage;
