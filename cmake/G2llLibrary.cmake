@@ -66,8 +66,10 @@ function(g2ll_test)
     set(ARG_TIMEOUT 120)
   endif()
   include(GoogleTest)
+  # Without "pretty" values, which are the addresses in a parameter and differ from
+  # run to run.
   gtest_discover_tests(
-    ${ARG_NAME}
+    ${ARG_NAME} NO_PRETTY_VALUES
     DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
