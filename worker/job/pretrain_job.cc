@@ -31,6 +31,45 @@ absl::StatusOr<data::PretrainBatch> LoadForPictures(const TrainingData& training
   return loader->Next();
 }
 
+// Whether the losses that are asked for have something to work on.
+absl::Status CheckLosses(const pretrain::PretrainOptions& options, double gamma) {
+  if (!options.mim && !options.distill) {
+    return absl::InvalidArgumentError("mim.lambda and distill.lambda: one must be above 0");
+  }
+  if ((options.mim || options.ibot) && options.student_input == pretrain::StudentInput::kAll) {
+    const int grid = GridOf(options.encoder);
+    return absl::InvalidArgumentError(
+        absl::StrCat("mask.gamma ", gamma, " masks none of ", grid * grid,
+                     " patches, so there is nothing to reconstruct; raise it or set mim.lambda "
+                     "and ibot.lambda to 0"));
+  }
+  return absl::OkStatus();
+}
+
+data::PretrainLoaderOptions LoadingOf(const RankContext& context,
+                                      pretrain::StudentInput student_input,
+                                      const data::PixelScale& scale, int64_t schedule_steps) {
+  const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
+  data::PretrainLoaderOptions loading;
+  loading.input = InputOf(spec.model(), scale);
+  loading.augmentation = ViewsOf(spec.aug());
+  loading.mask = MaskOf(spec.mask());
+  // A student that sees everything needs no regions; random masks cost nothing.
+  if (student_input == pretrain::StudentInput::kAll) {
+    loading.mask = {.kind = mask::MaskKind::kRandom,
+                    .gamma = loading.mask.gamma,
+                    .regions = loading.mask.regions};
+  }
+  loading.slic = SlicOf(spec.slic(), loading.mask.regions);
+  loading.regions_per_view = spec.slic().source() == v1::SlicSpec::VIEW;
+  loading.schedule_steps = schedule_steps;
+  loading.num_views = spec.method() == v1::PretrainSpec::MAE ? 1 : 2;
+  loading.seed = spec.seed();
+  loading.threads = std::max(1, context.assignment.threads());
+  loading.cache_dir = context.assignment.cache_dir();
+  return loading;
+}
+
 }  // namespace
 
 absl::Status RunPretrain(const RankContext& context) {
@@ -43,44 +82,17 @@ absl::Status RunPretrain(const RankContext& context) {
   pretrain::PretrainOptions options = PretrainOptionsOf(spec, data->length);
   options.image_id = [&dataset = *data->dataset](int64_t index) { return dataset.id(index); };
   options.device = context.device;
-  if (!options.mim && !options.distill) {
-    return WithFailure(
-        absl::InvalidArgumentError("mim.lambda and distill.lambda: one must be above 0"),
-        FailureKind::kConfig);
-  }
+  const absl::Status has_work = CheckLosses(options, spec.mask().gamma());
+  if (!has_work.ok()) return WithFailure(has_work, FailureKind::kConfig);
 
-  if ((options.mim || options.ibot) && options.student_input == pretrain::StudentInput::kAll) {
-    return WithFailure(absl::InvalidArgumentError(absl::StrCat(
-                           "mask.gamma ", spec.mask().gamma(), " masks none of ",
-                           GridOf(options.encoder) * GridOf(options.encoder),
-                           " patches, so there is nothing to reconstruct; raise it or set "
-                           "mim.lambda and ibot.lambda to 0")),
-                       FailureKind::kConfig);
-  }
-
-  data::PretrainLoaderOptions loading;
   const auto scale = InputScaleOf({.norm = spec.data().norm(),
                                    .image_size = spec.model().image_size(),
                                    .threads = std::max(1, context.assignment.threads()),
                                    .source_config = {}},
                                   *data->dataset);
   if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
-  loading.input = InputOf(spec.model(), *scale);
-  loading.augmentation = ViewsOf(spec.aug());
-  loading.mask = MaskOf(spec.mask());
-  // A student that sees everything needs no regions; random masks cost nothing.
-  if (options.student_input == pretrain::StudentInput::kAll) {
-    loading.mask = {.kind = mask::MaskKind::kRandom,
-                    .gamma = loading.mask.gamma,
-                    .regions = loading.mask.regions};
-  }
-  loading.slic = SlicOf(spec.slic(), loading.mask.regions);
-  loading.regions_per_view = spec.slic().source() == v1::SlicSpec::VIEW;
-  loading.schedule_steps = data->length.schedule_steps;
-  loading.num_views = spec.method() == v1::PretrainSpec::MAE ? 1 : 2;
-  loading.seed = spec.seed();
-  loading.threads = std::max(1, context.assignment.threads());
-  loading.cache_dir = context.assignment.cache_dir();
+  const data::PretrainLoaderOptions loading =
+      LoadingOf(context, options.student_input, *scale, data->length.schedule_steps);
 
   TrainingRun run{.kind = "PretrainJob",
                   .export_config_json = ExportConfigJson(options.encoder, loading.input),

@@ -61,7 +61,7 @@ struct TrainingRun {
   const v1::PolicySpec& policy;
   int64_t seed = 0;
   RunLength length;
-  train::History ancestors;  // runs and images that this job builds on
+  train::History ancestors;                    // runs and images that this job builds on
   std::vector<std::string> training_ids = {};  // images that it learns from
   // Adds the pictures of the finished run to its report, on rank 0; may be empty.
   std::function<absl::Status(report::TrainingReport& report)> add_pictures = {};

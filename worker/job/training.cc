@@ -107,12 +107,11 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
   training.length.images_per_step = std::min<int64_t>(train.global_batch(), num_images);
   training.length.images_in_last_step = training.sampler->last_batch();
   if (training.length.images_in_last_step < world_size) {
-    return WithFailure(
-        absl::InvalidArgumentError(absl::StrCat(
-            "train.dropLast false: the last ", training.length.images_in_last_step, " of ",
-            num_images, " images cannot feed ", world_size,
-            " ranks; use true, fewer ranks or another train.globalBatch")),
-        FailureKind::kConfig);
+    return WithFailure(absl::InvalidArgumentError(absl::StrCat(
+                           "train.dropLast false: the last ", training.length.images_in_last_step,
+                           " of ", num_images, " images cannot feed ", world_size,
+                           " ranks; use true, fewer ranks or another train.globalBatch")),
+                       FailureKind::kConfig);
   }
   log::Info("data", {{"source", options.source},
                      {"images", num_images},
@@ -168,7 +167,9 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
   options.device = context.device;
   train::TrainLoop loop(options, *task, optimizer, context.collective, telemetry, checkpointer);
   G2LL_RETURN_IF_ERROR(loop.Run(context.stop));
-  if (context.collective.rank() == 0) ReportTraining(context, run, task->name(), history.runs.back());
+  if (context.collective.rank() == 0) {
+    ReportTraining(context, run, task->name(), history.runs.back());
+  }
   // Nobody leaves before the last checkpoint counts.
   context.collective.Barrier();
   return absl::OkStatus();
