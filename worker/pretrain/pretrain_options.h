@@ -26,7 +26,8 @@ struct MimOptions {
   loss::Distance distance = loss::Distance::kSquared;
 };
 
-// What keeps the teacher from one output for everything.
+// What keeps the teacher from one output for everything. Of class logits: those of
+// patches always have a moving average (IbotOptions).
 enum class Centering {
   kMean,      // a moving average of its logits is subtracted (DINO)
   kSinkhorn,  // Sinkhorn-Knopp over the global batch (DINOv2)
