@@ -32,7 +32,7 @@ using ::testing::Not;
 using ::testing::StartsWith;
 
 // Three steps at a constant rate on the same eight images, this rank's share in so many
-// parts; losses, then every value of the task's result and of the weights.
+// parts; losses, then every parameter.
 std::string ThreeSteps(dist::Collective& collective, finetune::SegmentationTaskOptions options,
                        torch::Dtype dtype, int64_t accumulate) {
   at::set_num_threads(1);
