@@ -94,11 +94,13 @@ Overlap OverlapOf(const CheckedFolder& first, const CheckedFolder& second) {
 }
 
 std::vector<NearPair> LookAlikes(const CheckedFolder& checked) {
-  std::vector<NearPair> pairs = NearDuplicatesWithin(checked.looks);
-  std::erase_if(pairs, [&](const NearPair& pair) {
-    return checked.digests[pair.first] == checked.digests[pair.second];
-  });
-  return pairs;
+  LooksOfImages looks = checked.looks;
+  std::set<std::string_view> seen;
+  for (size_t i = 0; i < looks.size(); ++i) {
+    // Else n copies of one picture were n * n / 2 pairs.
+    if (looks[i] && !seen.insert(checked.digests[i]).second) looks[i].reset();
+  }
+  return NearDuplicatesWithin(looks);
 }
 
 }  // namespace g2ll::tool

@@ -40,7 +40,8 @@ struct Overlap {
 };
 Overlap OverlapOf(const CheckedFolder& first, const CheckedFolder& second);
 
-// Images of one folder that look alike, without those that are equal to the byte.
+// Images of one folder that look alike; of images that are equal to the byte the first
+// stands for all.
 std::vector<NearPair> LookAlikes(const CheckedFolder& checked);
 
 // The image's split by name, or `none`.
