@@ -22,6 +22,7 @@
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/data/photograph_id.h"
 #include "worker/data/resize.h"
+#include "worker/data/subset.h"
 #include "worker/evaluate/batch_reader.h"
 #include "worker/evaluate/image_scorer.h"
 #include "worker/evaluate/pending_directory.h"
@@ -43,20 +44,6 @@ using train::WithFailure;
 constexpr int64_t kMaxTrainingMasks = 200;
 // Pictures of each kind in the report.
 constexpr size_t kMaxPicturesPerGroup = 4;
-
-const char* SplitName(data::Split split) {
-  switch (split) {
-    case data::Split::kTrain:
-      return "train";
-    case data::Split::kValidation:
-      return "validation";
-    case data::Split::kTest:
-      return "test";
-    case data::Split::kAll:
-      return "all";
-  }
-  return "";
-}
 
 // One image's mask out of a batch, as bytes of 0 or 1.
 std::vector<uint8_t> MaskBytes(const torch::Tensor& mask) {
@@ -196,7 +183,7 @@ absl::Status Evaluation::OpenData() {
   G2LL_ASSIGN_OR_RETURN(dataset_, data::Dataset::Open(options));
   report_.title = absl::StrCat("Lesion segmentation by ", options_.job);
   report_.data_source = options.source;
-  report_.split = SplitName(options.split);
+  report_.split = data::SplitName(options.split);
   report_.image_size = segmenter_->input().image_size;
   return absl::OkStatus();
 }
