@@ -229,6 +229,15 @@ TEST_F(FinetuneJobTest, AnEncoderOfAnotherShapeIsRefusedInOneLineWithTheKeysToCh
   EXPECT_THAT(output, Not(HasSubstr("\n")));
 }
 
+TEST_F(FinetuneJobTest, TheTeacherOfAMethodWithoutOneIsRefusedForGoodWithTheKeyToChange) {
+  trainer::v1::Assignment job = Finetune(Pretrained());
+  SpecOf(job).mutable_seg()->set_encoder(v1::SegmentationSpec::TEACHER);
+  const std::string output = RunAlone(job);
+  EXPECT_THAT(output, StartsWith("77 "));
+  EXPECT_THAT(output, HasSubstr("seg.encoder teacher"));
+  EXPECT_THAT(output, HasSubstr("use seg.encoder student"));
+}
+
 TEST_F(FinetuneJobTest, AnotherImageSizeIsFitted) {
   trainer::v1::Assignment job = Finetune(Pretrained());
   SpecOf(job).mutable_model()->set_image_size(96);

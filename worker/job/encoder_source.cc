@@ -33,9 +33,15 @@ absl::StatusOr<EncoderSource> OpenCheckpoint(const fs::path& path, bool is_teach
   EncoderSource source;
   const fs::path file = path / (is_teacher ? "teacher_encoder.safetensors" : "encoder.safetensors");
   if (!fs::exists(file)) {
-    return absl::NotFoundError(absl::StrCat(file.string(),
-                                            ": no such network in this checkpoint; use "
-                                            "seg.encoder student or another init.from"));
+    // Another attempt would find no more, so this is not a fault of the storage.
+    return WithFailure(
+        absl::NotFoundError(absl::StrCat(
+            "seg.encoder ", is_teacher ? "teacher" : "student", ": ", file.string(),
+            ": no such network in this checkpoint; use ",
+            is_teacher ? "seg.encoder student (methods mae and supervised have no teacher) or "
+                       : "",
+            "another init.from")),
+        FailureKind::kConfig);
   }
   source.file = file.string();
   source.config = ReadIfThere(path / "export_config.json");
