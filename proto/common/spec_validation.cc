@@ -252,8 +252,10 @@ void Checker::CheckEncoder() {
   if (IsGood({"model.imageSize", "model.patch"}) && model.image_size() % model.patch() != 0) {
     const int below = model.image_size() - model.image_size() % model.patch();
     Add("model.imageSize", absl::StrCat(model.image_size()),
-        absl::StrCat("a multiple of model.patch ", model.patch(), "; the nearest are ",
-                     below > 0 ? absl::StrCat(below, " and ") : "", below + model.patch()));
+        absl::StrCat("a multiple of model.patch ", model.patch(), "; ",
+                     below > 0 ? absl::StrCat("the nearest are ", below, " and ")
+                               : std::string("the smallest is "),
+                     below + model.patch()));
   }
   // A quarter of the channels carries each of sin and cos of each axis.
   if (IsGood({"model.dim", "model.heads"}) &&
