@@ -20,13 +20,13 @@ import generate  # noqa: E402  (the script that writes the files)
 METHODS = ("random", "supervised", "mae", "dino", "g2ll")
 # A few updates on a few images: enough to see that a job runs to its end. One rank each,
 # so that two jobs run side by side.
-SHORT = ("pretrain.data.source=synthetic:dermoscopy?count=32&seed=1", "pretrain.train.maxSteps=3",
-         "finetune.data.maxValidationImages=4", "finetune.train.maxSteps=6",
+SHORT = ("pretrain.data.source=synthetic:dermoscopy?count=32&seed=1", "pretrain.train.maxSteps=2",
+         "finetune.data.maxValidationImages=4", "finetune.train.maxSteps=3",
          "evaluate.data.source=synthetic:dermoscopy?count=16&seed=2", "evaluate.data.maxImages=4",
          "spec.train.globalBatch=8", "spec.resources.ranks.max=1", "spec.resources.cpusPerRank=1")
 
-# Long enough that masks are seen, for the runs whose predictions are compared.
-LONGER = ("finetune.train.maxSteps=60",)
+# For the runs whose predictions are compared: at the full rate at once, masks are seen soon.
+LONGER = ("finetune.train.maxSteps=20", "finetune.optim.warmup=0")
 
 
 def job_file(scale, name):
