@@ -5,6 +5,7 @@
 
 #include "proto/common/spec_access.h"
 #include "proto/common/spec_field.h"
+#include "proto/common/spec_ranges.h"
 
 namespace g2ll::spec {
 namespace {
@@ -81,6 +82,33 @@ bool PreferGivenRanks(v1::JobSpec* spec) {
          RaiseDefaultMax(spec->mutable_finetune()->mutable_resources()->mutable_ranks());
 }
 
+v1::OptimSpec* GivenOptimizer(v1::JobSpec* spec) {
+  if (spec->has_pretrain() && spec->pretrain().has_optim()) {
+    return spec->mutable_pretrain()->mutable_optim();
+  }
+  if (spec->has_finetune() && spec->finetune().has_optim()) {
+    return spec->mutable_finetune()->mutable_optim();
+  }
+  return nullptr;
+}
+
+// A user who gives one weight decay means it for the whole run.
+bool PreferGivenDecay(v1::OptimSpec& optim) {
+  if (!optim.has_weight_decay() || optim.has_weight_decay_end()) return false;
+  // A bad value stays one fault, of the key that was given.
+  const auto* field = optim.GetDescriptor()->FindFieldByName("weight_decay");
+  if (RangeFault("optim.weightDecay", optim, field)) return false;
+  optim.set_weight_decay_end(optim.weight_decay());
+  return true;
+}
+
+// A user who counts the warm-up in epochs means it, also where the recipe has a share.
+bool PreferGivenWarmup(v1::OptimSpec& optim) {
+  if (!optim.has_warmup() || optim.has_warmup_share()) return false;
+  optim.set_warmup_share(0);
+  return true;
+}
+
 // Fills `spec` in and notes where each default comes from.
 void Fill(v1::JobSpec* spec, DefaultSources* sources) {
   google::protobuf::Message* kind = MutableKindMessage(spec);
@@ -88,6 +116,14 @@ void Fill(v1::JobSpec* spec, DefaultSources* sources) {
   if (PreferGivenLength(spec)) sources->emplace("train.updates", "train.epochs is given");
   if (PreferGivenRanks(spec))
     sources->emplace("resources.ranks.max", "resources.ranks.min is given");
+  if (v1::OptimSpec* optim = GivenOptimizer(spec); optim != nullptr) {
+    if (PreferGivenDecay(*optim)) {
+      sources->emplace("optim.weightDecayEnd", "optim.weightDecay is given");
+    }
+    if (PreferGivenWarmup(*optim)) {
+      sources->emplace("optim.warmupShare", "optim.warmup is given");
+    }
+  }
   const v1::Recipe recipe = RecipeOf(*spec);
   const uint32_t scope = ScopeOf(*spec);
   for (const Default& row : Defaults()) {

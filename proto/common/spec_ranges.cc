@@ -78,6 +78,7 @@ constexpr Range kRanges[] = {
     {"optim.lr", 0, 1e3, true},
     {"optim.minLr", 0, 1e3},
     {"optim.warmup", 0, 1e6},
+    {"optim.warmupShare", 0, 1},
     {"optim.weightDecay", 0, 1e3},
     {"optim.weightDecayEnd", 0, 1e3},
     {"optim.clip", 0, 1e6},

@@ -116,6 +116,28 @@ TEST(DefaultsTest, WhatIsGivenStays) {
   EXPECT_EQ(pretrain->resources().ranks().max(), 3);
 }
 
+TEST(DefaultsTest, OneWeightDecayIsMeantForTheWholeRun) {
+  v1::JobSpec spec;
+  spec.mutable_finetune()->mutable_optim()->set_weight_decay(0.1);
+
+  ApplyDefaults(&spec);
+
+  EXPECT_DOUBLE_EQ(spec.finetune().optim().weight_decay_end(), 0.1);
+}
+
+TEST(DefaultsTest, AWarmupInEpochsReplacesTheRecipesShare) {
+  v1::JobSpec given, open;
+  given.mutable_finetune()->set_recipe(v1::PLUS);
+  given.mutable_finetune()->mutable_optim()->set_warmup(2);
+  open.mutable_finetune()->set_recipe(v1::PLUS);
+
+  ApplyDefaults(&given);
+  ApplyDefaults(&open);
+
+  EXPECT_DOUBLE_EQ(given.finetune().optim().warmup_share(), 0);
+  EXPECT_DOUBLE_EQ(open.finetune().optim().warmup_share(), 0.05);
+}
+
 TEST(DefaultsTest, ASecondCallChangesNothing) {
   v1::JobSpec once = Filled("FinetuneJob", v1::PLUS);
   v1::JobSpec twice = once;

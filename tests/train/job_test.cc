@@ -180,6 +180,9 @@ TEST(SpecOptionsTest, AWarmUpLongerThanTheRunIsCutToIt) {
   const RunLength length = RunLengthOf(train, /*steps_per_epoch=*/3);
 
   EXPECT_EQ(LearningRateOf(optim, length).warmup_steps, 10);
+  // A share of the run takes the place of epochs.
+  optim.set_warmup_share(0.2);
+  EXPECT_EQ(LearningRateOf(optim, length).warmup_steps, 2);
 }
 
 TEST(SpecOptionsTest, MaxStepsEndsTheRunAndLeavesTheSchedules) {

@@ -317,8 +317,10 @@ finetune::SegmentationTaskOptions SegmentationTaskOf(const v1::FinetuneSpec& spe
 }
 
 schedule::LearningRate LearningRateOf(const v1::OptimSpec& spec, const RunLength& length) {
-  const auto warmup = static_cast<int64_t>(
-      std::llround(spec.warmup() * static_cast<double>(length.steps_per_epoch)));
+  const double warmup_steps = spec.warmup_share() > 0
+                                  ? spec.warmup_share() * static_cast<double>(length.schedule_steps)
+                                  : spec.warmup() * static_cast<double>(length.steps_per_epoch);
+  const auto warmup = static_cast<int64_t>(std::llround(warmup_steps));
   const double scale = spec.lr_scale() == v1::OptimSpec::LINEAR256
                            ? static_cast<double>(length.images_per_step) / 256
                            : 1;
