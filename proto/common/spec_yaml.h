@@ -9,7 +9,7 @@
 #include "g2ll/v1/spec.pb.h"
 #include "proto/common/yaml_tree.h"
 
-// Job files: YAML documents that map strictly onto the messages of spec.proto.
+// Job files: YAML documents that map strictly onto JobSpec of spec.proto.
 namespace g2ll::spec {
 
 // Largest job file; look at a file's size before reading it.

@@ -87,7 +87,6 @@ TEST(Safetensors, WriterRefusesWhatAReaderWouldReject) {
 }
 
 TEST(Safetensors, FullDiskIsAnError) {
-  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
   EXPECT_EQ(SaveTensors("/dev/full", {{"a", torch::ones({1 << 16})}}).code(),
             absl::StatusCode::kUnavailable);
 }
