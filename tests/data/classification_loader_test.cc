@@ -4,11 +4,12 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <numeric>
+#include "tests/data/loader_batches.h"
 
 namespace g2ll::data {
 namespace {
 
+using test::BatchesOf;
 using ::testing::HasSubstr;
 
 std::unique_ptr<Dataset> OpenSet(bool needs_classes = true) {
@@ -26,20 +27,11 @@ ClassificationLoaderOptions SmallOptions() {
   return options;
 }
 
-std::vector<ClassificationBatch> Batches(const Dataset& set, const ShardSampler& sampler,
-                                         const ClassificationLoaderOptions& options, int64_t first,
-                                         int count) {
-  auto loader = ClassificationLoader::Create(set, sampler, options, first);
-  EXPECT_TRUE(loader.ok()) << loader.status();
-  std::vector<ClassificationBatch> batches;
-  for (int i = 0; i < count; ++i) batches.push_back(*(*loader)->Next());
-  return batches;
-}
-
 TEST(ClassificationLoaderTest, BatchesHoldPixelsAndTheClassesOfTheirImages) {
   const auto set = OpenSet();
   const ShardSampler sampler({set->size(), 6, 1, 0, 1});
-  const ClassificationBatch batch = Batches(*set, sampler, SmallOptions(), 4, 1)[0];
+  const ClassificationBatch batch =
+      BatchesOf<ClassificationLoader>(*set, sampler, SmallOptions(), 4, 1)[0];
 
   EXPECT_EQ(batch.images.sizes(), (std::vector<int64_t>{6, 3, 64, 64}));
   EXPECT_EQ(batch.indices, sampler.Indices(4));
@@ -57,11 +49,11 @@ TEST(ClassificationLoaderTest, BatchesDoNotDependOnThreadsPrefetchOrTheFirstStep
   const auto set = OpenSet();
   const ShardSampler sampler({set->size(), 6, 1, 0, 1});
   ClassificationLoaderOptions options = SmallOptions();
-  const auto expected = Batches(*set, sampler, options, 0, 5);
+  const auto expected = BatchesOf<ClassificationLoader>(*set, sampler, options, 0, 5);
   options.threads = 3;
   options.prefetch = 4;
   options.memory_cache_bytes = 0;
-  const auto actual = Batches(*set, sampler, options, 2, 3);
+  const auto actual = BatchesOf<ClassificationLoader>(*set, sampler, options, 2, 3);
 
   for (size_t i = 0; i < actual.size(); ++i) {
     EXPECT_TRUE(torch::equal(actual[i].images, expected[i + 2].images)) << i;
@@ -71,12 +63,13 @@ TEST(ClassificationLoaderTest, BatchesDoNotDependOnThreadsPrefetchOrTheFirstStep
 
 TEST(ClassificationLoaderTest, RanksShareTheBatchAndKnowTheClassesOfAllOfIt) {
   const auto set = OpenSet();
-  const ClassificationBatch whole =
-      Batches(*set, ShardSampler({set->size(), 6, 1, 0, 1}), SmallOptions(), 0, 1)[0];
+  const ClassificationBatch whole = BatchesOf<ClassificationLoader>(
+      *set, ShardSampler({set->size(), 6, 1, 0, 1}), SmallOptions(), 0, 1)[0];
   std::vector<torch::Tensor> images, classes;
   for (const int rank : {0, 1}) {
     const ShardSampler sampler({set->size(), 6, 1, rank, 2});
-    const ClassificationBatch share = Batches(*set, sampler, SmallOptions(), 0, 1)[0];
+    const ClassificationBatch share =
+        BatchesOf<ClassificationLoader>(*set, sampler, SmallOptions(), 0, 1)[0];
     images.push_back(share.images);
     classes.push_back(share.classes);
     EXPECT_EQ(share.global_class_counts, whole.global_class_counts);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tests/data/loader_batches.h"
 #include "tests/data/test_files.h"
 #include "worker/data/loader.h"
 
@@ -70,10 +71,7 @@ class CutMixLoaderTest : public ::testing::Test {
   }
 
   std::vector<SegmentationBatch> Batches(const ShardSampler& sampler, int64_t first, int count) {
-    auto loader = *SegmentationLoader::Create(*set_, sampler, loading_, first);
-    std::vector<SegmentationBatch> batches;
-    for (int i = 0; i < count; ++i) batches.push_back(*loader->Next());
-    return batches;
+    return test::BatchesOf<SegmentationLoader>(*set_, sampler, loading_, first, count);
   }
 
   std::unique_ptr<Dataset> set_;

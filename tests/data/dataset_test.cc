@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <set>
 
+#include "tests/data/dermoscopy_folder.h"
 #include "tests/data/test_files.h"
 #include "worker/data/image_codec.h"
 #include "worker/data/sampler.h"
@@ -364,11 +364,8 @@ TEST(ShardSamplerTest, ASetSmallerThanABatchIsOneStepAnEpoch) {
   EXPECT_EQ(sampler.Indices(3).size(), 5U);
 }
 
-// The real folder, where it lies beside the checkout or where the environment says.
 TEST(DermoscopyFolderTest, HoldsItsOfficialSplitsAndUnlabelledImages) {
-  const char* set_by_user = std::getenv("G2LL_DERMOSCOPY_DIR");
-  const std::string folder =
-      set_by_user != nullptr ? set_by_user : G2LL_SOURCE_DIR "/../shared/data/dermoscopy";
+  const std::string folder = test::DermoscopyFolder();
   if (!std::filesystem::exists(folder + "/manifest.csv")) {
     GTEST_SKIP() << folder << " is not here; set G2LL_DERMOSCOPY_DIR";
   }

@@ -3,10 +3,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <numeric>
 
+#include "tests/data/dermoscopy_folder.h"
 #include "tests/data/test_files.h"
 #include "worker/data/class_table.h"
 #include "worker/data/dataset.h"
@@ -226,11 +226,8 @@ TEST(SyntheticDiagnosisTest, TakesNoTable) {
   ExpectFault(Dataset::Open(options).status(), {"data.classFile /some/table.csv"});
 }
 
-// The real folder, where it lies beside the checkout or where the environment says.
 TEST(DermoscopyDiagnosisTest, TheManifestAndTheOfficialTableGiveTheSameClasses) {
-  const char* set_by_user = std::getenv("G2LL_DERMOSCOPY_DIR");
-  const std::string folder =
-      set_by_user != nullptr ? set_by_user : G2LL_SOURCE_DIR "/../shared/data/dermoscopy";
+  const std::string folder = test::DermoscopyFolder();
   if (!std::filesystem::exists(folder + "/manifest.csv")) {
     GTEST_SKIP() << folder << " is not here; set G2LL_DERMOSCOPY_DIR";
   }
@@ -255,9 +252,7 @@ TEST(DermoscopyDiagnosisTest, TheManifestAndTheOfficialTableGiveTheSameClasses) 
 
 // The counts that the class weights of method section 5 are made of.
 TEST(DermoscopyDiagnosisTest, TheOfficialTableHasTheCountsOfTheMethod) {
-  const char* set_by_user = std::getenv("G2LL_DERMOSCOPY_DIR");
-  const std::string folder =
-      set_by_user != nullptr ? set_by_user : G2LL_SOURCE_DIR "/../shared/data/dermoscopy";
+  const std::string folder = test::DermoscopyFolder();
   const std::string path = folder + "/isic2019_training_ground_truth.csv";
   if (!std::filesystem::exists(path)) {
     GTEST_SKIP() << path << " is not here; set G2LL_DERMOSCOPY_DIR";

@@ -8,11 +8,13 @@
 #include <filesystem>
 #include <vector>
 
+#include "tests/data/loader_batches.h"
 #include "tests/data/test_files.h"
 
 namespace g2ll::data {
 namespace {
 
+using test::BatchesOf;
 using ::testing::HasSubstr;
 
 std::unique_ptr<Dataset> OpenSet(const std::string& source, bool needs_masks) {
@@ -33,19 +35,6 @@ PretrainLoaderOptions SmallOptions() {
   return options;
 }
 
-std::vector<PretrainBatch> Batches(const Dataset& set, const ShardSampler& sampler,
-                                   const PretrainLoaderOptions& options, int64_t first, int count) {
-  auto loader = PretrainLoader::Create(set, sampler, options, first);
-  EXPECT_TRUE(loader.ok()) << loader.status();
-  std::vector<PretrainBatch> batches;
-  for (int i = 0; i < count; ++i) {
-    auto batch = (*loader)->Next();
-    EXPECT_TRUE(batch.ok()) << batch.status();
-    batches.push_back(*std::move(batch));
-  }
-  return batches;
-}
-
 void ExpectEqual(const PretrainBatch& a, const PretrainBatch& b) {
   EXPECT_TRUE(torch::equal(a.views, b.views));
   EXPECT_TRUE(torch::equal(a.visible_ids, b.visible_ids));
@@ -55,7 +44,7 @@ void ExpectEqual(const PretrainBatch& a, const PretrainBatch& b) {
 TEST(PretrainLoaderTest, BatchesHaveTheStatedShapesAndPartitionThePatches) {
   const auto set = Synthetic();
   const ShardSampler sampler({set->size(), 6, 1, 0, 1});
-  const PretrainBatch batch = Batches(*set, sampler, SmallOptions(), 0, 1)[0];
+  const PretrainBatch batch = BatchesOf<PretrainLoader>(*set, sampler, SmallOptions(), 0, 1)[0];
 
   EXPECT_EQ(batch.num_images, 6);
   EXPECT_EQ(batch.views.sizes(), (std::vector<int64_t>{12, 3, 64, 64}));
@@ -78,14 +67,15 @@ TEST(PretrainLoaderTest, BatchesDoNotDependOnThreadsPrefetchOrTheFirstStep) {
   const ShardSampler sampler({set->size(), 6, 1, 0, 1});
   PretrainLoaderOptions options = SmallOptions();
   options.augmentation.crop_min_scale = 0.4;
-  const std::vector<PretrainBatch> alone = Batches(*set, sampler, options, 0, 7);
+  const std::vector<PretrainBatch> alone = BatchesOf<PretrainLoader>(*set, sampler, options, 0, 7);
 
   options.threads = 4;
   options.prefetch = 3;
-  const std::vector<PretrainBatch> many = Batches(*set, sampler, options, 0, 7);
+  const std::vector<PretrainBatch> many = BatchesOf<PretrainLoader>(*set, sampler, options, 0, 7);
   for (size_t i = 0; i < alone.size(); ++i) ExpectEqual(alone[i], many[i]);
 
-  const std::vector<PretrainBatch> resumed = Batches(*set, sampler, options, 5, 2);
+  const std::vector<PretrainBatch> resumed =
+      BatchesOf<PretrainLoader>(*set, sampler, options, 5, 2);
   ExpectEqual(alone[5], resumed[0]);
   ExpectEqual(alone[6], resumed[1]);
 }
@@ -93,9 +83,11 @@ TEST(PretrainLoaderTest, BatchesDoNotDependOnThreadsPrefetchOrTheFirstStep) {
 TEST(PretrainLoaderTest, RanksTogetherSeeTheOneRankBatch) {
   const auto set = Synthetic();
   const PretrainLoaderOptions options = SmallOptions();
-  const PretrainBatch whole = Batches(*set, ShardSampler({20, 4, 1, 0, 1}), options, 2, 1)[0];
+  const PretrainBatch whole =
+      BatchesOf<PretrainLoader>(*set, ShardSampler({20, 4, 1, 0, 1}), options, 2, 1)[0];
   for (int rank : {0, 1}) {
-    const PretrainBatch share = Batches(*set, ShardSampler({20, 4, 1, rank, 2}), options, 2, 1)[0];
+    const PretrainBatch share =
+        BatchesOf<PretrainLoader>(*set, ShardSampler({20, 4, 1, rank, 2}), options, 2, 1)[0];
     for (int view : {0, 1}) {
       const int64_t from = view * 4 + rank * 2;
       EXPECT_TRUE(torch::equal(whole.views.slice(0, from, from + 2),
@@ -111,11 +103,12 @@ TEST(PretrainLoaderTest, TheCacheOnDiskAndASmallMemoryChangeNothing) {
   const auto set = Synthetic();
   const ShardSampler sampler({set->size(), 10, 1, 0, 1});
   PretrainLoaderOptions options = SmallOptions();
-  const std::vector<PretrainBatch> plain = Batches(*set, sampler, options, 0, 4);
+  const std::vector<PretrainBatch> plain = BatchesOf<PretrainLoader>(*set, sampler, options, 0, 4);
   options.cache_dir = folder / "superpixels";
   options.memory_cache_bytes = 0;
   for (int round = 0; round < 2; ++round) {
-    const std::vector<PretrainBatch> cached = Batches(*set, sampler, options, 0, 4);
+    const std::vector<PretrainBatch> cached =
+        BatchesOf<PretrainLoader>(*set, sampler, options, 0, 4);
     for (size_t i = 0; i < plain.size(); ++i) ExpectEqual(plain[i], cached[i]);
   }
   EXPECT_FALSE(std::filesystem::is_empty(options.cache_dir));
@@ -128,7 +121,8 @@ TEST(PretrainLoaderTest, MasksOneViewWithTheMaeSettings) {
   options.mask.kind = mask::MaskKind::kRandom;
   options.mask.gamma = 0.75;
   options.augmentation.crop_min_scale = 0.2;
-  const PretrainBatch batch = Batches(*set, ShardSampler({20, 5, 1, 0, 1}), options, 0, 1)[0];
+  const PretrainBatch batch =
+      BatchesOf<PretrainLoader>(*set, ShardSampler({20, 5, 1, 0, 1}), options, 0, 1)[0];
   EXPECT_EQ(batch.views.size(0), 5);
   EXPECT_EQ(batch.visible_ids.size(1), 16);
 }

@@ -9,11 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/data/loader_batches.h"
 #include "worker/data/loader.h"
 #include "worker/data/view_augmentation.h"
 
 namespace g2ll::data {
 namespace {
+
+using test::BatchesOf;
 
 constexpr int64_t kImages = 24;
 constexpr int64_t kBatch = 8;
@@ -72,19 +75,6 @@ Options OptionsOf(const Choice& choice) {
   return options;
 }
 
-std::vector<PretrainBatch> Batches(const Dataset& set, const ShardSampler& sampler,
-                                   const Options& options, int64_t first, int count) {
-  auto loader = PretrainLoader::Create(set, sampler, options, first);
-  EXPECT_TRUE(loader.ok()) << loader.status();
-  std::vector<PretrainBatch> batches;
-  for (int i = 0; i < count; ++i) {
-    auto batch = (*loader)->Next();
-    EXPECT_TRUE(batch.ok()) << batch.status();
-    batches.push_back(*std::move(batch));
-  }
-  return batches;
-}
-
 class MaskChoiceTest : public testing::TestWithParam<Choice> {};
 
 // Section 7, mask RNG: the same mask for 1, 2 and 4 ranks and after a resume.
@@ -92,14 +82,15 @@ TEST_P(MaskChoiceTest, IsTheSameOnOneTwoAndFourRanksAndAfterAResume) {
   const auto set = Synthetic();
   Options options = OptionsOf(GetParam());
   const std::vector<PretrainBatch> whole =
-      Batches(*set, ShardSampler({kImages, kBatch, 1, 0, 1}), options, 0, 5);
+      BatchesOf<PretrainLoader>(*set, ShardSampler({kImages, kBatch, 1, 0, 1}), options, 0, 5);
   options.threads = 3;
   for (const int num_ranks : {1, 2, 4}) {
     const int64_t share = kBatch / num_ranks;
     for (int rank = 0; rank < num_ranks; ++rank) {
       // Begins in the second epoch.
       const ShardSampler sampler({kImages, kBatch, 1, rank, num_ranks});
-      const std::vector<PretrainBatch> part = Batches(*set, sampler, options, 3, 2);
+      const std::vector<PretrainBatch> part =
+          BatchesOf<PretrainLoader>(*set, sampler, options, 3, 2);
       for (const int step : {3, 4}) {
         for (const int view : {0, 1}) {
           const auto rows = [&](const torch::Tensor& tensor) {
@@ -123,7 +114,8 @@ TEST_P(MaskChoiceTest, IsTheSameOnOneTwoAndFourRanksAndAfterAResume) {
 TEST_P(MaskChoiceTest, MasksTheBudgetInEveryView) {
   const auto set = Synthetic();
   const ShardSampler sampler({kImages, kBatch, 1, 0, 1});
-  for (const PretrainBatch& batch : Batches(*set, sampler, OptionsOf(GetParam()), 0, 9)) {
+  for (const PretrainBatch& batch :
+       BatchesOf<PretrainLoader>(*set, sampler, OptionsOf(GetParam()), 0, 9)) {
     EXPECT_EQ(batch.masked_ids.size(1), 16);
     const torch::Tensor together =
         std::get<0>(torch::sort(torch::cat({batch.visible_ids, batch.masked_ids}, 1), 1));
@@ -143,7 +135,8 @@ torch::Tensor MaskRow(const PretrainBatch& batch, int view, int64_t item) {
 
 PretrainBatch First(const Options& options) {
   const auto set = Synthetic();
-  return Batches(*set, ShardSampler({kImages, kBatch, 1, 0, 1}), options, 0, 1)[0];
+  return BatchesOf<PretrainLoader>(*set, ShardSampler({kImages, kBatch, 1, 0, 1}), options, 0,
+                                   1)[0];
 }
 
 // Section 7: u and v differ.
@@ -197,8 +190,8 @@ TEST(CurriculumOfTheRunTest, BeginsWithThePlainMasks) {
   moving.mask.curriculum = mask::Curriculum::kIntraToInter;
   const auto set = Synthetic();
   const ShardSampler sampler({kImages, kBatch, 1, 0, 1});
-  const std::vector<PretrainBatch> a = Batches(*set, sampler, plain, 0, 9);
-  const std::vector<PretrainBatch> b = Batches(*set, sampler, moving, 0, 9);
+  const std::vector<PretrainBatch> a = BatchesOf<PretrainLoader>(*set, sampler, plain, 0, 9);
+  const std::vector<PretrainBatch> b = BatchesOf<PretrainLoader>(*set, sampler, moving, 0, 9);
   EXPECT_TRUE(torch::equal(a[0].masked_ids, b[0].masked_ids));
   EXPECT_FALSE(torch::equal(a[8].masked_ids, b[8].masked_ids));
 }

@@ -9,32 +9,19 @@
 #include <vector>
 
 #include "tests/data/test_files.h"
+#include "tests/data/tool_outcome.h"
 #include "worker/data/image_codec.h"
-#include "worker/tool/tool_main.h"
 
 namespace g2ll::tool {
 namespace {
 
 using data::test::TemporaryFolder;
+using test::Outcome;
 using ::testing::HasSubstr;
 
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string error;
-};
-
 Outcome Preview(std::vector<std::string> words) {
-  words.insert(words.begin(), {"tool", "mask", "preview"});
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Outcome outcome;
-  outcome.exit_code = RunTool(static_cast<int>(argv.size()), argv.data());
-  outcome.out = testing::internal::GetCapturedStdout();
-  outcome.error = testing::internal::GetCapturedStderr();
-  return outcome;
+  words.insert(words.begin(), {"mask", "preview"});
+  return test::Tool(std::move(words));
 }
 
 // Pixels of the even grey of masked patches in the panel with this number; outlines may

@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/ximgproc/slic.hpp>
@@ -19,6 +18,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tests/data/dermoscopy_folder.h"
 #include "tests/data/region_agreement.h"
 #include "tests/data/test_files.h"
 #include "worker/data/dataset.h"
@@ -53,9 +53,7 @@ std::vector<Picture> SyntheticPictures(uint64_t count) {
 
 // `count` pairs spread over ISIC-2017's validation images; none where they are absent.
 std::vector<Picture> RealPictures(int64_t count) {
-  const char* set_by_user = std::getenv("G2LL_DERMOSCOPY_DIR");
-  const std::string folder = std::filesystem::weakly_canonical(
-      set_by_user != nullptr ? set_by_user : G2LL_SOURCE_DIR "/../shared/data/dermoscopy");
+  const std::string folder = test::DermoscopyFolder();
   std::vector<Picture> pictures;
   if (!std::filesystem::exists(folder + "/manifest.csv")) return pictures;
   DatasetOptions options;
@@ -329,7 +327,7 @@ TEST(SlicAgreementTest, SyntheticSkinIsCutAsWellAsOpenCvCutsIt) {
 TEST(SlicAgreementTest, RealSkinIsCutAsWellAsOpenCvCutsIt) {
   const std::vector<Picture> pictures = RealPictures(20);
   if (pictures.empty()) {
-    GTEST_SKIP() << "no images in shared/data/dermoscopy; set G2LL_DERMOSCOPY_DIR";
+    GTEST_SKIP() << test::DermoscopyFolder() << " is not here; set G2LL_DERMOSCOPY_DIR";
   }
   const std::vector<LabelMap> ours = CutAll(pictures, OurSlico);
   const std::vector<LabelMap> theirs = CutAll(pictures, OpenCvSlico);

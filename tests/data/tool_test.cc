@@ -1,5 +1,3 @@
-#include "worker/tool/tool_main.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "tests/data/test_files.h"
+#include "tests/data/tool_outcome.h"
 #include "worker/data/dataset.h"
 #include "worker/data/image_codec.h"
 
@@ -18,26 +17,9 @@ namespace g2ll::tool {
 namespace {
 
 using data::test::TemporaryFolder;
+using test::Outcome;
+using test::Tool;
 using ::testing::HasSubstr;
-
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string error;
-};
-
-Outcome Tool(std::vector<std::string> words) {
-  words.insert(words.begin(), "tool");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Outcome outcome;
-  outcome.exit_code = RunTool(static_cast<int>(argv.size()), argv.data());
-  outcome.out = testing::internal::GetCapturedStdout();
-  outcome.error = testing::internal::GetCapturedStderr();
-  return outcome;
-}
 
 class ToolTest : public testing::Test {
  protected:
