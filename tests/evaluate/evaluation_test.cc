@@ -13,18 +13,19 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tests/evaluate/tiny_segmenter.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/tensor_file.h"
 #include "worker/data/loader.h"
 #include "worker/evaluate/segmenter.h"
 #include "worker/metric/overlap.h"
-#include "worker/model/initialization.h"
 #include "worker/train/failure.h"
 
 namespace g2ll::evaluate {
 namespace {
 
 namespace fs = std::filesystem;
+using test::MakeTinyNetwork;
 using ::testing::AllOf;
 using ::testing::DoubleNear;
 using ::testing::HasSubstr;
@@ -45,20 +46,6 @@ class Recorder final : public run::RunEvents {
   run::Progress last_progress;
   std::string report;
 };
-
-model::SegmentationNetwork MakeNetwork(uint64_t seed) {
-  model::SegmentationOptions options;
-  options.vit = {.image_size = 32, .patch = 8, .dim = 32, .depth = 1, .heads = 2};
-  options.channels = {16, 8, 8, 4};
-  model::SegmentationNetwork network(options);
-  torch::Generator generator = model::MakeGenerator(seed);
-  model::InitializeSegmentation(network, generator);
-  network->eval();
-  return network;
-}
-
-constexpr char kExportConfig[] = R"({"imageSize": 32, "patch": 8, "dim": 32, "depth": 1,
-  "heads": 2, "positions": "sincos2d", "norm": "imagenet", "segmentationChannels": [16, 8, 8, 4]})";
 
 class EvaluationTest : public testing::Test {
  protected:
@@ -90,7 +77,7 @@ class EvaluationTest : public testing::Test {
                                           network->segmentation_state())
                       .ok());
     }
-    ASSERT_TRUE(writer->WriteFile("export_config.json", kExportConfig).ok());
+    ASSERT_TRUE(writer->WriteFile("export_config.json", test::kTinyConfig).ok());
     const std::string history =
         R"({"runs": [{"job": "pre", "kind": "PretrainJob", "seconds": 2.0, "imagesPerSecond": 4.0,
            "images": 8, "series": {"loss": [[1, 3.0], [2, 2.0]]}}], "pretrainIds": )" +
@@ -133,7 +120,7 @@ double Sample(const torch::TensorAccessor<float, 2>& map, int size, double y, do
 }
 
 TEST_F(EvaluationTest, ScoresAgreeWithOnesComputedAnotherWay) {
-  model::SegmentationNetwork network = MakeNetwork(5);
+  model::SegmentationNetwork network = MakeTinyNetwork(5);
   WriteCheckpoint(network);
 
   const absl::Status status = RunEvaluation(options_, events_, {});
@@ -187,7 +174,7 @@ TEST_F(EvaluationTest, ScoresAgreeWithOnesComputedAnotherWay) {
 }
 
 TEST_F(EvaluationTest, TheReportHoldsBaselinesPhasesAndPictures) {
-  WriteCheckpoint(MakeNetwork(5));
+  WriteCheckpoint(MakeTinyNetwork(5));
 
   ASSERT_TRUE(RunEvaluation(options_, events_, {}).ok());
 
@@ -215,7 +202,7 @@ TEST_F(EvaluationTest, SaysWhetherPretrainingSawTheImages) {
   data.needs_masks = true;
   const auto dataset = data::Dataset::Open(data);
   ASSERT_TRUE(dataset.ok()) << dataset.status();
-  WriteCheckpoint(MakeNetwork(5), "[\"other\", \"" + (*dataset)->id(0) + "\"]");
+  WriteCheckpoint(MakeTinyNetwork(5), "[\"other\", \"" + (*dataset)->id(0) + "\"]");
 
   ASSERT_TRUE(RunEvaluation(options_, events_, {}).ok());
 
@@ -225,7 +212,7 @@ TEST_F(EvaluationTest, SaysWhetherPretrainingSawTheImages) {
 }
 
 TEST_F(EvaluationTest, SameSeedGivesTheSameReport) {
-  WriteCheckpoint(MakeNetwork(5));
+  WriteCheckpoint(MakeTinyNetwork(5));
   ASSERT_TRUE(RunEvaluation(options_, events_, {}).ok());
   const nlohmann::json first = ReadReport();
 
@@ -240,7 +227,7 @@ TEST_F(EvaluationTest, SameSeedGivesTheSameReport) {
 }
 
 TEST_F(EvaluationTest, ADamagedCheckpointIsRefused) {
-  WriteCheckpoint(MakeNetwork(5));
+  WriteCheckpoint(MakeTinyNetwork(5));
   std::fstream file(fs::path(options_.checkpoint) / "segmentation.safetensors",
                     std::ios::in | std::ios::out | std::ios::binary);
   file.seekp(-4, std::ios::end);
@@ -255,7 +242,7 @@ TEST_F(EvaluationTest, ADamagedCheckpointIsRefused) {
 }
 
 TEST_F(EvaluationTest, ACheckpointOfAnotherKindIsRefusedInOneLine) {
-  WriteCheckpoint(MakeNetwork(5), "[]", /*is_segmenter=*/false);
+  WriteCheckpoint(MakeTinyNetwork(5), "[]", /*is_segmenter=*/false);
 
   const absl::Status status = RunEvaluation(options_, events_, {});
 
@@ -266,7 +253,7 @@ TEST_F(EvaluationTest, ACheckpointOfAnotherKindIsRefusedInOneLine) {
 }
 
 TEST_F(EvaluationTest, APredictionThatIsNotANumberNamesTheImage) {
-  model::SegmentationNetwork network = MakeNetwork(5);
+  model::SegmentationNetwork network = MakeTinyNetwork(5);
   {
     const torch::NoGradGuard no_grad;
     network->segmentation_state()[0].second.fill_(std::nanf(""));
@@ -281,7 +268,7 @@ TEST_F(EvaluationTest, APredictionThatIsNotANumberNamesTheImage) {
 }
 
 TEST_F(EvaluationTest, StopsWhenAskedAndLeavesNothing) {
-  WriteCheckpoint(MakeNetwork(5));
+  WriteCheckpoint(MakeTinyNetwork(5));
   std::stop_source stop;
   stop.request_stop();
 
@@ -292,7 +279,7 @@ TEST_F(EvaluationTest, StopsWhenAskedAndLeavesNothing) {
 }
 
 TEST_F(EvaluationTest, AReportThatIsThereIsNeverOverwritten) {
-  WriteCheckpoint(MakeNetwork(5));
+  WriteCheckpoint(MakeTinyNetwork(5));
   fs::create_directories(root_ / options_.report_path);
 
   const absl::Status status = RunEvaluation(options_, events_, {});
@@ -302,16 +289,10 @@ TEST_F(EvaluationTest, AReportThatIsThereIsNeverOverwritten) {
 }
 
 TEST_F(EvaluationTest, AnExportedModelPredictsLikeItsCheckpoint) {
-  model::SegmentationNetwork network = MakeNetwork(9);
+  model::SegmentationNetwork network = MakeTinyNetwork(9);
   WriteCheckpoint(network);
   const fs::path exported = root_ / "exported";
-  fs::create_directory(exported);
-  checkpoint::NamedTensors tensors = network->encoder_state();
-  for (const auto& entry : network->segmentation_state()) {
-    tensors.push_back(entry);
-  }
-  ASSERT_TRUE(checkpoint::SaveTensors(exported / "model.safetensors", tensors).ok());
-  std::ofstream(exported / "config.json") << kExportConfig;
+  test::WriteExportedModel(network, exported);
 
   auto from_checkpoint = Segmenter::Load(options_.checkpoint, "cpu");
   auto from_export = Segmenter::Load(exported, "cpu");

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/data/test_files.h"
+#include "tests/data/tool_outcome.h"
 #include "tests/evaluate/tiny_segmenter.h"
 #include "worker/checkpoint/tensor_file.h"
 #include "worker/data/image_codec.h"
@@ -21,7 +22,6 @@
 #include "worker/evaluate/segmenter.h"
 #include "worker/report/csv.h"
 #include "worker/run/run_events.h"
-#include "worker/tool/tool_main.h"
 
 namespace g2ll::tool {
 namespace {
@@ -36,30 +36,12 @@ using data::test::WriteMaskPng;
 using evaluate::Postprocess;
 using evaluate::Tta;
 using evaluate::test::MakeTinyNetwork;
+using test::Outcome;
+using test::Tool;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct Outcome {
-  int exit_code = 0;
-  std::string out;
-  std::string error;
-};
-
-// The command line, as `g2ll segment` starts it.
-Outcome Tool(std::vector<std::string> words) {
-  words.insert(words.begin(), "tool");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  testing::internal::CaptureStdout();
-  testing::internal::CaptureStderr();
-  Outcome outcome;
-  outcome.exit_code = RunTool(static_cast<int>(argv.size()), argv.data());
-  outcome.out = testing::internal::GetCapturedStdout();
-  outcome.error = testing::internal::GetCapturedStderr();
-  return outcome;
-}
 
 // Columns of `segment.csv` or `per_image.csv` by image.
 std::map<std::string, std::map<std::string, std::string>> Table(const std::string& path) {
@@ -138,6 +120,7 @@ TEST_P(SegmentProtocolTest, ScoresAreThoseOfAnEvaluation) {
   options.report_path = "report";
   options.protocol = GetParam().protocol;
   NoEvents events;
+  torch::set_num_threads(1);  // threads only wait for each other on so small a network
   ASSERT_TRUE(evaluate::RunEvaluation(options, events, {}).ok());
 
   std::vector<std::string> words = {folder_ / "set/ISIC-2017_Test_v2_Data", "--masks",

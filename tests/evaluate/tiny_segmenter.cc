@@ -26,9 +26,7 @@ void WriteExportedModel(model::SegmentationNetwork network, const std::filesyste
   checkpoint::NamedTensors tensors = network->encoder_state();
   for (const auto& entry : network->segmentation_state()) tensors.push_back(entry);
   ASSERT_TRUE(checkpoint::SaveTensors(folder / "model.safetensors", tensors).ok());
-  std::ofstream(folder / "config.json")
-      << R"({"imageSize": 32, "patch": 8, "dim": 32, "depth": 1, "heads": 2,
-             "positions": "sincos2d", "norm": "imagenet", "segmentationChannels": [16, 8, 8, 4]})";
+  std::ofstream(folder / "config.json") << kTinyConfig;
 }
 
 }  // namespace g2ll::evaluate::test

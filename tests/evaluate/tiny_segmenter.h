@@ -9,6 +9,11 @@
 
 namespace g2ll::evaluate::test {
 
+// `export_config.json` of MakeTinyNetwork.
+inline constexpr char kTinyConfig[] =
+    R"({"imageSize": 32, "patch": 8, "dim": 32, "depth": 1, "heads": 2,
+        "positions": "sincos2d", "norm": "imagenet", "segmentationChannels": [16, 8, 8, 4]})";
+
 // A segmentation network of 32 pixels with random weights, ready to predict.
 model::SegmentationNetwork MakeTinyNetwork(uint64_t seed);
 
