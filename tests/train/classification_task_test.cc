@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <filesystem>
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <memory>
 #include <set>
 
 #include "tests/train/fake_classification.h"
+#include "tests/train/resumed_run.h"
+#include "tests/train/spoiled_loader.h"
 #include "worker/checkpoint/tensor_file.h"
 #include "worker/dist/collective.h"
 
@@ -46,33 +50,13 @@ TEST(ClassificationTaskTest, LearnsTheClassesOfEightImages) {
 }
 
 TEST(ClassificationTaskTest, ResumedRunIsBitwiseTheUninterruptedOne) {
-  dist::LocalCollective alone;
-  Recorder recorder;
-  TempDirectory storage;
-  const auto run = [&](LoopRun part) {
-    FakeBatches batches;
-    batches.first_step = part.first_step;
-    pretrain::ClassificationTask task(test::TinyClassificationOptions(6),
-                                      test::FakeClassificationLoader(batches), nullptr, alone);
-    part.storage = storage.path();
-    ASSERT_TRUE(test::RunLoop(task, alone, recorder, part).ok());
-  };
-  run({.last_step = 6, .parent = "whole"});
-  run({.last_step = 3, .parent = "first"});
-  run({.first_step = 3,
-       .last_step = 6,
-       .resume = storage.path() + "/first/s3",
-       .parent = "second"});
-
-  for (const char* file : {"encoder", "classifier", "optimizer"}) {
-    const std::string name = std::string("/s6/") + file + ".safetensors";
-    const auto expected = checkpoint::LoadTensors(storage.path() + "/whole" + name);
-    const auto actual = checkpoint::LoadTensors(storage.path() + "/second" + name);
-    ASSERT_TRUE(expected.ok() && actual.ok()) << name;
-    for (const auto& [tensor, value] : *expected) {
-      EXPECT_TRUE(torch::equal(value, actual->at(tensor))) << file << " " << tensor;
-    }
-  }
+  const auto options = test::TinyClassificationOptions(6);
+  test::ExpectAResumedRunIsTheWhole(
+      [&](const FakeBatches& batches, dist::Collective& alone) {
+        return std::make_unique<pretrain::ClassificationTask>(
+            options, test::FakeClassificationLoader(batches), nullptr, alone);
+      },
+      {"encoder", "classifier", "optimizer"});
 }
 
 // A classifier that always answers the same recognises one class whole and no other.
@@ -117,21 +101,14 @@ TEST(ClassificationTaskTest, BalancedAccuracyIsTheMeanOverTheClassesOfTheSplit) 
 }
 
 TEST(ClassificationTaskTest, NamesImagesThatAreNotFinite) {
-  class Poisoned final : public data::ClassificationLoader {
-   public:
-    absl::StatusOr<data::ClassificationBatch> Next() override {
-      auto batch = inner_->Next();
-      batch->images[5][0][1][2] = std::numeric_limits<float>::quiet_NaN();
-      return batch;
-    }
-
-   private:
-    std::unique_ptr<data::ClassificationLoader> inner_ = test::FakeClassificationLoader({});
+  const auto spoil = [](data::ClassificationBatch& batch) {
+    batch.images[5][0][1][2] = std::numeric_limits<float>::quiet_NaN();
   };
   dist::LocalCollective alone;
   pretrain::ClassificationTaskOptions options = test::TinyClassificationOptions(1);
   options.image_id = [](int64_t index) { return "ISIC_" + std::to_string(index); };
-  pretrain::ClassificationTask task(options, std::make_unique<Poisoned>(), nullptr, alone);
+  pretrain::ClassificationTask task(
+      options, test::Spoiled(test::FakeClassificationLoader({}), spoil), nullptr, alone);
   ASSERT_TRUE(task.LoadBatch({}).ok());
   EXPECT_EQ(task.NonFiniteInput(), "image ISIC_5");
 }

@@ -157,6 +157,14 @@ finetune::SegmentationTaskOptions TinySegmentationOptions(int64_t total_steps) {
   return options;
 }
 
+std::map<std::string, torch::Tensor> ParametersOf(train::TrainTask& task) {
+  std::map<std::string, torch::Tensor> values;
+  for (const train::NamedParameter& parameter : task.Parameters()) {
+    values[parameter.name] = parameter.tensor.detach().clone();
+  }
+  return values;
+}
+
 absl::Status RunLoop(train::TrainTask& task, dist::Collective& collective, Recorder& recorder,
                      LoopRun& run) {
   // Networks of this size lose more than they gain by a second thread.

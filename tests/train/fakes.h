@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +75,9 @@ std::unique_ptr<data::SegmentationLoader> FakeSegmentationLoader(const FakeBatch
 // A G2LL of a few thousand weights on 16-pixel images.
 pretrain::PretrainOptions TinyPretrainOptions(int64_t total_steps);
 finetune::SegmentationTaskOptions TinySegmentationOptions(int64_t total_steps);
+
+// Copies of a task's parameters by name.
+std::map<std::string, torch::Tensor> ParametersOf(train::TrainTask& task);
 
 // Trains `task` from `first_step` to `last_step`; with `storage`, checkpoints go
 // below it and, with `resume` (absolute), the run goes on from there.

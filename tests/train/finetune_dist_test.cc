@@ -3,78 +3,28 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iomanip>
 #include <iterator>
-#include <sstream>
 
 #include "tests/train/assignments.h"
 #include "tests/train/fakes.h"
 #include "tests/train/gang.h"
+#include "tests/train/splits.h"
 #include "worker/checkpoint/tensor_file.h"
 #include "worker/job/outcome.h"
 #include "worker/job/run_job.h"
-#include "worker/train/train_loop.h"
 
 namespace g2ll {
 namespace {
 
 namespace fs = std::filesystem;
-using test::FakeBatches;
-using test::RankResult;
+using test::ExpectSameHoweverSplit;
 using test::Recorder;
 using test::TempDirectory;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-// Three steps at a constant rate on the same eight images, this rank's share in so many
-// parts; losses, then every parameter.
-std::string ThreeSteps(dist::Collective& collective, finetune::SegmentationTaskOptions options,
-                       torch::Dtype dtype, int64_t accumulate) {
-  at::set_num_threads(1);
-  options.dtype = dtype;
-  FakeBatches batches;
-  batches.rank = collective.rank();
-  batches.world_size = collective.world_size();
-  finetune::SegmentationTask task(options, test::FakeSegmentationLoader(batches), nullptr,
-                                  collective);
-  train::AdamW optimizer(task.Parameters(), {});
-  std::vector<torch::Tensor> tensors;
-  for (const auto& parameter : optimizer.parameters()) tensors.push_back(parameter.tensor);
-  const auto reducer = collective.MakeGradientReducer(tensors);
-  std::ostringstream out;
-  out << std::setprecision(17);
-  for (int64_t step = 0; step < 3; ++step) {
-    const train::StepContext context{step, static_cast<double>(step), 8};
-    const auto num_images = task.LoadBatch(context);
-    if (!num_images.ok()) return "no batch";
-    reducer->ZeroGradients();
-    torch::Tensor loss = torch::zeros({1}, torch::kFloat64);
-    for (const train::MicroBatch& part : train::SplitShare(*num_images, accumulate)) {
-      const train::StepResult result = task.ComputeLoss(context, part);
-      reducer->Backward(result.loss, /*is_last=*/part.end == *num_images);
-      loss += result.loss.detach().to(torch::kFloat64) / collective.world_size();
-    }
-    collective.AllReduceSum(loss);
-    optimizer.Step(/*lr=*/1e-3, /*weight_decay=*/0.05);
-    task.AfterStep(context);
-    out << loss.item<double>() << " ";
-  }
-  for (const torch::Tensor& tensor : tensors) {
-    const torch::Tensor flat = tensor.detach().to(torch::kFloat64).flatten();
-    for (int64_t i = 0; i < flat.numel(); ++i) out << flat[i].item<double>() << " ";
-  }
-  return out.str();
-}
-
-std::vector<double> Numbers(const std::string& text) {
-  std::istringstream in(text);
-  return {std::istream_iterator<double>(in), {}};
-}
 
 struct Variant {
   const char* name;
@@ -87,46 +37,29 @@ struct Variant {
 
 class FinetuneDistTest : public ::testing::TestWithParam<Variant> {
  protected:
-  static finetune::SegmentationTaskOptions Options() {
+  static std::vector<double> Numbers(dist::Collective& collective, int64_t accumulate,
+                                     torch::Dtype dtype) {
     finetune::SegmentationTaskOptions options = test::TinySegmentationOptions(3);
+    options.dtype = dtype;
     options.network.decoder = GetParam().decoder;
     options.network.norm = GetParam().norm;
     options.network.vit.drop_path = GetParam().drop_path;
     options.loss = GetParam().loss;
     options.dice_over = GetParam().dice_over;
     options.layer_decay = 0.75;
-    return options;
-  }
-
-  // Losses and, in double precision, every parameter. In fp32 Adam's division blows
-  // rounding up in the weights, so there only the losses.
-  static void ExpectSame(int ranks, int64_t accumulate, torch::Dtype dtype, double tolerance) {
-    const auto run = [&](int world_size, int64_t parts) {
-      return test::RunGang(world_size, [&](dist::Collective& collective) {
-        return ThreeSteps(collective, Options(), dtype, parts);
-      });
-    };
-    const std::vector<double> expected = Numbers(run(1, 1)[0].output);
-    ASSERT_GT(expected.size(), 1000U);
-    for (const RankResult& rank : run(ranks, accumulate)) {
-      const std::vector<double> actual = Numbers(rank.output);
-      ASSERT_EQ(actual.size(), expected.size()) << rank.output.substr(0, 200);
-      const size_t compared = dtype == torch::kFloat64 ? expected.size() : 3;
-      double worst = 0;
-      for (size_t i = 0; i < compared; ++i) {
-        worst = std::max(worst, std::abs(actual[i] - expected[i]));
-      }
-      EXPECT_LT(worst, tolerance);
-    }
+    finetune::SegmentationTask task(
+        options, test::FakeSegmentationLoader(test::ShareOf(collective)), nullptr, collective);
+    return test::ThreeUpdates(task, accumulate, collective, /*clip=*/0);
   }
 };
 
 TEST_P(FinetuneDistTest, OneRankEqualsTwoInDoublePrecisionAndInLossesInSingle) {
-  ExpectSame(2, 1, torch::kFloat64, 1e-9);
-  ExpectSame(2, 1, torch::kFloat32, 1e-5);
+  ExpectSameHoweverSplit(Numbers, {{.ranks = 2}});
 }
 
-TEST_P(FinetuneDistTest, OneRankEqualsFour) { ExpectSame(4, 1, torch::kFloat64, 1e-9); }
+TEST_P(FinetuneDistTest, OneRankEqualsFour) {
+  ExpectSameHoweverSplit(Numbers, {{.ranks = 4}}, {torch::kFloat64});
+}
 
 INSTANTIATE_TEST_SUITE_P(
     All, FinetuneDistTest,
@@ -146,8 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
 class FinetunePartsTest : public FinetuneDistTest {};
 
 TEST_P(FinetunePartsTest, PartsEqualTheWhole) {
-  ExpectSame(1, 2, torch::kFloat64, 1e-9);
-  ExpectSame(2, 2, torch::kFloat64, 1e-9);
+  ExpectSameHoweverSplit(Numbers, {{.accumulate = 2}, {2, 2}}, {torch::kFloat64});
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FinetunePartsTest,
@@ -289,6 +221,27 @@ TEST_F(FinetuneJobTest, TrainedPositionsAreTakenAlsoAtAnotherSize) {
                                                "s1" / "encoder.safetensors");
   ASSERT_TRUE(tensors.ok());
   EXPECT_EQ(tensors->at("pos_embed").sizes(), (std::vector<int64_t>{1, 145, 128}));
+}
+
+// The teacher where the checkpoint has one, and nobody has to know whether it has.
+TEST_F(FinetuneJobTest, WithoutAChoiceOfNetworkItIsTheTeacherWhereThereIsOne) {
+  const auto weight = [&](const std::string& file) {
+    return checkpoint::LoadTensors(fs::path(storage_.path()) / file)
+        ->at("blocks.0.attn.qkv.weight");
+  };
+  for (const auto& [method, file] :
+       {std::pair(v1::PretrainSpec::G2LL, "/teacher_encoder.safetensors"),
+        std::pair(v1::PretrainSpec::MAE, "/encoder.safetensors")}) {
+    const std::string source = Pretrained(method);
+    trainer::v1::Assignment job = Finetune(source);
+    SpecOf(job).mutable_seg()->clear_encoder();
+    SpecOf(job).mutable_seg()->set_freeze_encoder(true);
+    ASSERT_THAT(RunAlone(job), StartsWith("0 "));
+    EXPECT_TRUE(torch::equal(weight(job.checkpoint_parent() + "/s1/encoder.safetensors"),
+                             weight(source + file)));
+    // The next checkpoint of pre-training has the same name.
+    fs::remove_all(fs::path(storage_.path()) / source);
+  }
 }
 
 TEST_F(FinetuneJobTest, EveryDecoderRunsAndIsEvaluated) {

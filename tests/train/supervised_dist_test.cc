@@ -2,110 +2,46 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
-#include <cmath>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iomanip>
 #include <iterator>
 #include <sstream>
 
 #include "tests/train/assignments.h"
 #include "tests/train/fake_classification.h"
 #include "tests/train/gang.h"
+#include "tests/train/splits.h"
 #include "worker/job/outcome.h"
 #include "worker/job/run_job.h"
-#include "worker/train/train_loop.h"
 
 namespace g2ll {
 namespace {
 
-using test::FakeBatches;
 using test::RankResult;
 using test::Recorder;
-using test::RunGang;
 using test::TempDirectory;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-// Three steps at a constant rate on the same eight images, this rank's share in so many
-// parts; losses, then every parameter.
-std::string ThreeSteps(dist::Collective& collective, torch::Dtype dtype, int64_t accumulate) {
-  at::set_num_threads(1);
+std::vector<double> Numbers(dist::Collective& collective, int64_t accumulate, torch::Dtype dtype) {
   pretrain::ClassificationTaskOptions options = test::TinyClassificationOptions(3);
   options.dtype = dtype;
-  FakeBatches batches;
-  batches.rank = collective.rank();
-  batches.world_size = collective.world_size();
-  pretrain::ClassificationTask task(options, test::FakeClassificationLoader(batches), nullptr,
-                                    collective);
-  train::AdamW optimizer(task.Parameters(), {});
-  std::vector<torch::Tensor> tensors;
-  for (const auto& parameter : optimizer.parameters()) tensors.push_back(parameter.tensor);
-  const auto reducer = collective.MakeGradientReducer(tensors);
-  std::ostringstream out;
-  out << std::setprecision(17);
-  for (int64_t step = 0; step < 3; ++step) {
-    const train::StepContext context{step, static_cast<double>(step), 8};
-    const auto num_images = task.LoadBatch(context);
-    if (!num_images.ok()) return "no batch";
-    reducer->ZeroGradients();
-    torch::Tensor loss = torch::zeros({1}, torch::kFloat64);
-    for (const train::MicroBatch& part : train::SplitShare(*num_images, accumulate)) {
-      const train::StepResult result = task.ComputeLoss(context, part);
-      reducer->Backward(result.loss, /*is_last=*/part.end == *num_images);
-      loss += result.loss.detach().to(torch::kFloat64) / collective.world_size();
-    }
-    collective.AllReduceSum(loss);
-    optimizer.Step(/*lr=*/1e-3, /*weight_decay=*/0.05);
-    out << loss.item<double>() << " ";
-  }
-  for (const torch::Tensor& tensor : tensors) {
-    const torch::Tensor flat = tensor.detach().to(torch::kFloat64).flatten();
-    for (int64_t i = 0; i < flat.numel(); ++i) out << flat[i].item<double>() << " ";
-  }
-  return out.str();
+  pretrain::ClassificationTask task(
+      options, test::FakeClassificationLoader(test::ShareOf(collective)), nullptr, collective);
+  return test::ThreeUpdates(task, accumulate, collective, /*clip=*/0);
 }
 
-std::vector<double> Numbers(const std::string& text) {
-  std::istringstream in(text);
-  return {std::istream_iterator<double>(in), {}};
-}
-
-struct Layout {
-  int ranks;
-  int64_t accumulate;
-};
-
-// Compares losses and, in double precision, every parameter. In fp32 Adam's division
-// blows rounding up in the weights.
-void ExpectSameAsOneRank(torch::Dtype dtype, double tolerance) {
-  const auto one = RunGang(1, [&](dist::Collective& c) { return ThreeSteps(c, dtype, 1); });
-  const std::vector<double> expected = Numbers(one[0].output);
-  ASSERT_GT(expected.size(), 1000U) << one[0].output;
-  for (const Layout& layout : {Layout{1, 2}, Layout{2, 1}, Layout{4, 2}}) {
-    const auto more = RunGang(
-        layout.ranks, [&](dist::Collective& c) { return ThreeSteps(c, dtype, layout.accumulate); });
-    for (const RankResult& rank : more) {
-      const std::vector<double> actual = Numbers(rank.output);
-      ASSERT_EQ(actual.size(), expected.size()) << rank.output.substr(0, 200);
-      const size_t compared = dtype == torch::kFloat64 ? expected.size() : 3;
-      double largest = 0;
-      for (size_t i = 0; i < compared; ++i) {
-        largest = std::max(largest, std::abs(actual[i] - expected[i]));
-      }
-      EXPECT_LT(largest, tolerance) << layout.ranks << " ranks, " << layout.accumulate << " parts";
-    }
-  }
-}
+const std::vector<test::Split> kSplits = {{.accumulate = 2}, {.ranks = 2}, {4, 2}};
 
 // Method section 7, "parallelism", for method supervised.
 TEST(SupervisedParallelTest, OneRankTwoRanksAndAccumulationHaveTheSameLosses) {
-  ExpectSameAsOneRank(torch::kFloat32, 1e-5);
+  test::ExpectSameHoweverSplit(Numbers, kSplits, {torch::kFloat32});
 }
 
 TEST(SupervisedParallelTest, OneRankTwoRanksAndAccumulationHaveTheSameWeightsInDoublePrecision) {
-  ExpectSameAsOneRank(torch::kFloat64, 1e-9);
+  test::ExpectSameHoweverSplit(Numbers, kSplits, {torch::kFloat64});
 }
 
 std::string RunRank(const trainer::v1::Assignment& assignment) {

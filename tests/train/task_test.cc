@@ -4,9 +4,12 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "tests/train/fakes.h"
+#include "tests/train/resumed_run.h"
 #include "tests/train/scripted_task.h"
+#include "tests/train/spoiled_loader.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/tensor_file.h"
 #include "worker/dist/collective.h"
@@ -18,18 +21,11 @@ namespace {
 
 using test::FakeBatches;
 using test::LoopRun;
+using test::ParametersOf;
 using test::Recorder;
 using test::TempDirectory;
 using ::testing::HasSubstr;
 using train::FailureKind;
-
-std::map<std::string, torch::Tensor> Values(train::TrainTask& task) {
-  std::map<std::string, torch::Tensor> values;
-  for (const train::NamedParameter& parameter : task.Parameters()) {
-    values[parameter.name] = parameter.tensor.detach().clone();
-  }
-  return values;
-}
 
 TEST(PretrainTaskTest, LearnsEightImages) {
   dist::LocalCollective alone;
@@ -58,7 +54,7 @@ TEST(PretrainTaskTest, FrozenLastLayerAndItsMomentsStayBitwiseDuringTheFirstEpoc
   options.distill->head.norm_last_layer = false;
   options.weight_decay = {0.5, 0.5, 4};
   pretrain::PretrainTask task(options, test::FakePretrainLoader({}), alone);
-  const auto before = Values(task);
+  const auto before = ParametersOf(task);
   Recorder recorder;
   TempDirectory storage;
   LoopRun two{.last_step = 2, .storage = storage.path(), .parent = "two"};
@@ -67,17 +63,18 @@ TEST(PretrainTaskTest, FrozenLastLayerAndItsMomentsStayBitwiseDuringTheFirstEpoc
   const auto moments = checkpoint::LoadTensors(storage.path() + "/two/s2/optimizer.safetensors");
   ASSERT_TRUE(moments.ok());
   for (const std::string name : {"head.last_layer.weight_v", "head.last_layer.weight_g"}) {
-    EXPECT_TRUE(torch::equal(Values(task).at(name), before.at(name))) << name;
+    EXPECT_TRUE(torch::equal(ParametersOf(task).at(name), before.at(name))) << name;
     for (const char* moment : {".exp_avg", ".exp_avg_sq", ".step"}) {
       EXPECT_EQ(moments->at(name + moment).count_nonzero().item<int64_t>(), 0) << name << moment;
     }
   }
-  EXPECT_FALSE(torch::equal(Values(task).at("head.mlp.0.weight"), before.at("head.mlp.0.weight")));
+  EXPECT_FALSE(
+      torch::equal(ParametersOf(task).at("head.mlp.0.weight"), before.at("head.mlp.0.weight")));
 
   LoopRun more{.first_step = 2, .last_step = 3, .storage = storage.path(), .parent = "more"};
   ASSERT_TRUE(test::RunLoop(task, alone, recorder, more).ok());
   for (const std::string name : {"head.last_layer.weight_v", "head.last_layer.weight_g"}) {
-    EXPECT_FALSE(torch::equal(Values(task).at(name), before.at(name))) << name;
+    EXPECT_FALSE(torch::equal(ParametersOf(task).at(name), before.at(name))) << name;
   }
 }
 
@@ -86,7 +83,7 @@ TEST(PretrainTaskTest, MaeAndDinoAreSettingsOfIt) {
   pretrain::PretrainOptions mae = test::TinyPretrainOptions(2);
   mae.distill.reset();
   pretrain::PretrainTask without_teacher(mae, test::FakePretrainLoader({}), alone);
-  EXPECT_FALSE(Values(without_teacher).contains("head.last_layer.weight_v"));
+  EXPECT_FALSE(ParametersOf(without_teacher).contains("head.last_layer.weight_v"));
 
   pretrain::PretrainOptions dino = test::TinyPretrainOptions(2);
   dino.mim.reset();
@@ -94,8 +91,8 @@ TEST(PretrainTaskTest, MaeAndDinoAreSettingsOfIt) {
   dino.encoder.learned_pos = true;
   dino.distill->pairs = loss::Pairs::kCross;
   pretrain::PretrainTask without_decoder(dino, test::FakePretrainLoader({}), alone);
-  EXPECT_FALSE(Values(without_decoder).contains("mask_token"));
-  EXPECT_TRUE(Values(without_decoder).contains("pos_embed"));
+  EXPECT_FALSE(ParametersOf(without_decoder).contains("mask_token"));
+  EXPECT_TRUE(ParametersOf(without_decoder).contains("pos_embed"));
 
   Recorder recorder;
   TempDirectory storage;
@@ -121,54 +118,13 @@ pretrain::PretrainOptions EverythingOn(int64_t total_steps) {
 }
 
 TEST(PretrainTaskTest, ResumedRunIsBitwiseTheUninterruptedOne) {
-  dist::LocalCollective alone;
-  Recorder recorder;
-  TempDirectory storage;
-  pretrain::PretrainTask whole(EverythingOn(6), test::FakePretrainLoader({}), alone);
-  LoopRun all{.last_step = 6, .storage = storage.path(), .parent = "whole"};
-  ASSERT_TRUE(test::RunLoop(whole, alone, recorder, all).ok());
-
-  pretrain::PretrainTask first(EverythingOn(6), test::FakePretrainLoader({}), alone);
-  LoopRun half{.last_step = 3, .storage = storage.path(), .parent = "first"};
-  ASSERT_TRUE(test::RunLoop(first, alone, recorder, half).ok());
-  FakeBatches later;
-  later.first_step = 3;
-  pretrain::PretrainTask second(EverythingOn(6), test::FakePretrainLoader(later), alone);
-  LoopRun rest{.first_step = 3,
-               .last_step = 6,
-               .storage = storage.path(),
-               .resume = storage.path() + "/first/s3",
-               .parent = "second"};
-  ASSERT_TRUE(test::RunLoop(second, alone, recorder, rest).ok());
-
-  for (const char* file : {"encoder", "encoder_mask_token", "decoder", "head", "teacher_encoder",
-                           "teacher_head", "optimizer"}) {
-    const std::string name = std::string("/s6/") + file + ".safetensors";
-    auto expected = checkpoint::LoadTensors(storage.path() + "/whole" + name);
-    auto actual = checkpoint::LoadTensors(storage.path() + "/second" + name);
-    ASSERT_TRUE(expected.ok() && actual.ok()) << name;
-    ASSERT_EQ(expected->size(), actual->size());
-    for (const auto& [tensor, value] : *expected) {
-      EXPECT_TRUE(torch::equal(value, actual->at(tensor))) << file << " " << tensor;
-    }
-  }
-  EXPECT_EQ(rest.history.runs.back().images, 48);
-}
-
-TEST(SegmentationTaskTest, LearnsTheMasksOfEightImages) {
-  dist::LocalCollective alone;
-  finetune::SegmentationTaskOptions options = test::TinySegmentationOptions(300);
-  finetune::SegmentationTask task(options, test::FakeSegmentationLoader({}), nullptr, alone);
-  Recorder recorder;
-  TempDirectory storage;
-  LoopRun run{.last_step = 300, .storage = storage.path(), .clip = 0};
-
-  ASSERT_TRUE(test::RunLoop(task, alone, recorder, run).ok());
-
-  // loss/dice is 1 - Dice of probabilities; a Dice above 0.95 leaves less than 0.05.
-  EXPECT_LT(recorder.Values("loss/dice").back(), 0.05);
-  EXPECT_TRUE(std::filesystem::exists(storage.path() +
-                                      "/checkpoints/job/e1/s300/segmentation.safetensors"));
+  test::ExpectAResumedRunIsTheWhole(
+      [](const FakeBatches& batches, dist::Collective& alone) {
+        return std::make_unique<pretrain::PretrainTask>(EverythingOn(6),
+                                                        test::FakePretrainLoader(batches), alone);
+      },
+      {"encoder", "encoder_mask_token", "decoder", "head", "teacher_encoder", "teacher_head",
+       "optimizer"});
 }
 
 TEST(SegmentationTaskTest, TakesTheEncoderOfAPretrainedCheckpointAndNamesWhatDoesNotFit) {
@@ -183,8 +139,8 @@ TEST(SegmentationTaskTest, TakesTheEncoderOfAPretrainedCheckpointAndNamesWhatDoe
   finetune::SegmentationTask task(test::TinySegmentationOptions(1),
                                   test::FakeSegmentationLoader({}), nullptr, alone);
   ASSERT_TRUE(task.LoadEncoder(file).ok());
-  EXPECT_TRUE(torch::equal(Values(task).at("blocks.1.mlp.fc1.weight"),
-                           Values(source).at("blocks.1.mlp.fc1.weight")));
+  EXPECT_TRUE(torch::equal(ParametersOf(task).at("blocks.1.mlp.fc1.weight"),
+                           ParametersOf(source).at("blocks.1.mlp.fc1.weight")));
 
   finetune::SegmentationTaskOptions wider = test::TinySegmentationOptions(1);
   wider.network.vit.dim = 64;
@@ -233,21 +189,13 @@ TEST(TrainLoopTest, AGradientThatIsNotFiniteEndsTheRunAndIsNamed) {
 }
 
 TEST(TrainLoopTest, AnImageThatIsNotFiniteIsNamed) {
-  class Poisoned final : public data::PretrainLoader {
-   public:
-    absl::StatusOr<data::PretrainBatch> Next() override {
-      auto batch = inner_->Next();
-      batch->views[11][2][5][7] = std::numeric_limits<float>::infinity();
-      return batch;
-    }
-
-   private:
-    std::unique_ptr<data::PretrainLoader> inner_ = test::FakePretrainLoader({});
+  const auto spoil = [](data::PretrainBatch& batch) {
+    batch.views[11][2][5][7] = std::numeric_limits<float>::infinity();
   };
   dist::LocalCollective alone;
   pretrain::PretrainOptions options = test::TinyPretrainOptions(2);
   options.image_id = [](int64_t index) { return "ISIC_000000" + std::to_string(index); };
-  pretrain::PretrainTask task(options, std::make_unique<Poisoned>(), alone);
+  pretrain::PretrainTask task(options, test::Spoiled(test::FakePretrainLoader({}), spoil), alone);
   Recorder recorder;
   TempDirectory storage;
   LoopRun run{.last_step = 2, .storage = storage.path()};
