@@ -36,22 +36,21 @@ print(len(state), 'tensors')
 
 
 def tools_python():
-    """Python of the environment that deploy/install_deps.sh --tools makes, or None."""
+    """Python of the environment that deploy/install_deps.sh --tools makes."""
     pins_file = os.path.join(support.REPOSITORY, "deploy", "deps", "wheels-tools.txt")
     with open(pins_file, encoding="utf-8") as file:
         pins = "".join(line for line in file if "==" in line)
     store = os.environ.get("G2LL_DEPS", os.path.expanduser("~/.cache/g2ll"))
-    python = os.path.join(store, "tools-" + hashlib.sha256(pins.encode()).hexdigest()[:16],
-                          "bin", "python")
-    return python if os.path.exists(python) else None
+    return os.path.join(store, "tools-" + hashlib.sha256(pins.encode()).hexdigest()[:16],
+                        "bin", "python")
 
 
 class ExportTest(unittest.TestCase):
 
     def test_encoder_loads_strictly_in_timm(self):
         python = tools_python()
-        if python is None:
-            self.skipTest("SKIPPED: no environment with timm; run deploy/install_deps.sh --tools")
+        self.assertTrue(os.path.exists(python),
+                        f"no {python}: run deploy/install_deps.sh --tools")
         with support.Cluster(workers=1) as cluster:
             cluster.ok("submit", "-f", cluster.write("job.yaml", JOB), "--wait", timeout=400)
             checkpoint = cluster.json("get", "paper")["latestCheckpoint"]
