@@ -211,8 +211,8 @@ const std::vector<Default>& Defaults() {
 
       {kFinetune, "init.from", "none", "none", "none", "P 3.3, random initialisation"},
       {kFinetune, "seg.select", "last", "best", "best", "P 3.2 has no selection"},
-      {kFinetune, "seg.encoder", "student", "teacher", "student",
-       "P 3.2 loads the pre-trained ViT-S/16; plus: DINO's teacher"},
+      {kFinetune, "seg.encoder", "student", "", "student",
+       "P 3.2 loads the pre-trained ViT-S/16; plus: unset, DINO's teacher where there is one"},
       {kFinetune, "seg.freezeEncoder", "false", "false", "false", "P 3.2"},
       {kFinetune, "seg.decoder", "cup", "cup_multi", "cup",
        "P 3.2, TransUNet without skips; plus: edges that 16-pixel patches lose"},

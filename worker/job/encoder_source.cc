@@ -28,10 +28,25 @@ std::string ReadIfThere(const fs::path& path) {
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-absl::StatusOr<EncoderSource> OpenCheckpoint(const fs::path& path, bool is_teacher) {
+constexpr char kTeacherFile[] = "teacher_encoder.safetensors";
+
+// Whether the encoder is the teacher's: as asked, else where there is one.
+bool IsTeacherTaken(const fs::path& path, v1::SegmentationSpec::Source wanted) {
+  if (wanted != v1::SegmentationSpec::SOURCE_UNSPECIFIED) {
+    return wanted == v1::SegmentationSpec::TEACHER;
+  }
+  const bool is_teacher = fs::exists(path / kTeacherFile);
+  log::Info("seg.encoder is not given",
+            {{"taken", is_teacher ? "teacher" : "student"}, {"checkpoint", path.string()}});
+  return is_teacher;
+}
+
+absl::StatusOr<EncoderSource> OpenCheckpoint(const fs::path& path,
+                                             v1::SegmentationSpec::Source wanted) {
   G2LL_RETURN_IF_ERROR(checkpoint::VerifyCheckpoint(path));
+  const bool is_teacher = IsTeacherTaken(path, wanted);
   EncoderSource source;
-  const fs::path file = path / (is_teacher ? "teacher_encoder.safetensors" : "encoder.safetensors");
+  const fs::path file = path / (is_teacher ? kTeacherFile : "encoder.safetensors");
   if (!fs::exists(file)) {
     // Another attempt would find no more, so this is not a fault of the storage.
     return WithFailure(
@@ -122,10 +137,9 @@ absl::StatusOr<EncoderSource> OpenEncoderSource(const trainer::v1::Assignment& a
                        FailureKind::kConfig);
   }
   const fs::path path = fs::path(assignment.storage_root()) / assignment.source_path();
-  absl::StatusOr<EncoderSource> source =
-      fs::exists(path / checkpoint::kManifestName)
-          ? OpenCheckpoint(path, spec.seg().encoder() == v1::SegmentationSpec::TEACHER)
-          : OpenExport(path);
+  absl::StatusOr<EncoderSource> source = fs::exists(path / checkpoint::kManifestName)
+                                             ? OpenCheckpoint(path, spec.seg().encoder())
+                                             : OpenExport(path);
   if (!source.ok()) return WithFailure(source.status(), FailureKind::kStorage);
   const auto tensors = checkpoint::LoadTensors(source->file);
   if (!tensors.ok()) return WithFailure(tensors.status(), FailureKind::kStorage);

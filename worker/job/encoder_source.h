@@ -18,8 +18,9 @@ struct EncoderSource {
 };
 
 // Opens the source of a FinetuneJob's assignment and compares what it says about itself
-// with the job, before anything else is read. A checkpoint is verified whole; an
-// exported model is its folder, or its `model.safetensors`, with `config.json` beside.
+// with the job, before anything else is read. A checkpoint is verified whole and gives
+// the network of `seg.encoder`; unset, the teacher's where it has one, which is logged.
+// An exported model is its folder, or its `model.safetensors`, with `config.json` beside.
 // Without a source the positions are those of `model.positions`.
 //
 // Errors, with a FailureKind, one line: a damaged or missing source (kStorage); a source
