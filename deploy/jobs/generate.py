@@ -130,9 +130,10 @@ def differences():
 
 def main():
     if sys.argv[1:] == ["--check"]:
-        for path in differences():
+        found = differences()
+        for path in found:
             print(f"{path} is not what generate.py writes", file=sys.stderr)
-        return 1 if differences() else 0
+        return 1 if found else 0
     if sys.argv[1:]:
         print(f"usage: generate.py [--check], not {' '.join(sys.argv[1:])}", file=sys.stderr)
         return 2

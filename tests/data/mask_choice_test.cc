@@ -61,15 +61,7 @@ TEST(AllocateByWeightTest, ConservesTotalsAndRespectsCapsOnRandomInput) {
       weights.push_back(static_cast<int>(rng.Below(50)));
     }
     const int total = static_cast<int>(rng.Below(200));
-    const Allocation allocation = AllocateByWeight(total, caps, weights);
-    EXPECT_EQ(Sum(allocation.quotas) + allocation.remainder, total);
-    for (size_t i = 0; i < caps.size(); ++i) {
-      EXPECT_GE(allocation.quotas[i], 0);
-      EXPECT_LE(allocation.quotas[i], caps[i]);
-    }
-    if (allocation.remainder > 0) {
-      EXPECT_EQ(allocation.quotas, caps);
-    }
+    test::ExpectConserved(AllocateByWeight(total, caps, weights), total, caps);
   }
 }
 

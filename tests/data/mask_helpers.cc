@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "worker/data/clean_image.h"
 #include "worker/data/region_contrast.h"
 #include "worker/data/slic.h"
@@ -49,6 +51,19 @@ int CountIn(const PatchMask& mask, const PatchLabels& labels, int region) {
     count += mask.masked[patch] && labels.labels[patch] == region ? 1 : 0;
   }
   return count;
+}
+
+void ExpectConserved(const Allocation& allocation, int total, const std::vector<int>& caps) {
+  const int given = std::accumulate(allocation.quotas.begin(), allocation.quotas.end(), 0);
+  EXPECT_EQ(given + allocation.remainder, total);
+  ASSERT_EQ(allocation.quotas.size(), caps.size());
+  for (size_t i = 0; i < caps.size(); ++i) {
+    EXPECT_GE(allocation.quotas[i], 0);
+    EXPECT_LE(allocation.quotas[i], caps[i]);
+  }
+  if (allocation.remainder > 0) {
+    EXPECT_EQ(allocation.quotas, caps);
+  }
 }
 
 }  // namespace g2ll::mask::test

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "worker/data/image.h"
+#include "worker/mask/allocator.h"
 #include "worker/mask/mask_strategy.h"
 
 namespace g2ll::mask::test {
@@ -28,6 +29,10 @@ std::unique_ptr<MaskStrategy> Make(const MaskOptions& options);
 std::unique_ptr<MaskStrategy> Make(MaskKind kind, double gamma = 0.25);
 
 int CountIn(const PatchMask& mask, const PatchLabels& labels, int region);
+
+// Expects that `total` went into quotas within `caps` and a remainder, which is left only
+// where every region is full.
+void ExpectConserved(const Allocation& allocation, int total, const std::vector<int>& caps);
 
 inline constexpr MaskKind kEveryKind[] = {MaskKind::kRandom, MaskKind::kSemantic,
                                           MaskKind::kSemanticFocal, MaskKind::kBlock,

@@ -56,17 +56,7 @@ TEST(AllocateTest, ConservesTotalsAndRespectsCapsOnRandomInput) {
     for (int& cap : caps) cap = static_cast<int>(rng.Below(40));
     const int total = static_cast<int>(rng.Below(200));
 
-    const Allocation allocation = Allocate(total, caps);
-
-    const int given = std::accumulate(allocation.quotas.begin(), allocation.quotas.end(), 0);
-    EXPECT_EQ(given + allocation.remainder, total);
-    for (size_t i = 0; i < caps.size(); ++i) {
-      EXPECT_GE(allocation.quotas[i], 0);
-      EXPECT_LE(allocation.quotas[i], caps[i]);
-    }
-    if (allocation.remainder > 0) {
-      EXPECT_EQ(allocation.quotas, caps);
-    }
+    test::ExpectConserved(Allocate(total, caps), total, caps);
   }
 }
 
