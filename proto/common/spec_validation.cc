@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "google/protobuf/duration.pb.h"
+#include "proto/common/folder_split.h"
 #include "proto/common/spec_access.h"
 #include "proto/common/spec_field.h"
 #include "proto/common/spec_pretrain_checks.h"
@@ -159,8 +160,7 @@ void Checker::CheckData() {
     Add("data.source", data.source(),
         "an absolute folder, or synthetic:dermoscopy?count=256&seed=1 (count from 1 to 1000000)");
   }
-  static const std::set<std::string> kSplits = {"train", "validation", "test", "all"};
-  if (!kSplits.contains(data.split())) {
+  if (!IsSplitName(data.split())) {
     Add("data.split", data.split(), "one of train, validation, test, all");
   }
   if (!data.class_file().empty() && data.class_file().front() != '/') {
@@ -173,12 +173,9 @@ void Checker::CheckExcludedIds() {
   const auto& entries = Data(spec_).exclude_ids();
   for (const std::string& entry : entries) {
     if (entry == "none" && entries.size() == 1) continue;
-    const size_t hash = entry.find('#');
-    const bool has_good_split =
-        hash == std::string::npos ||
-        std::set<std::string>{"train", "validation", "test", "all"}.contains(
-            entry.substr(hash + 1));
-    if (entry == "held" || (!entry.empty() && entry.front() == '/' && has_good_split)) continue;
+    // Whether a `#` belongs to a folder's name or to a split that does not exist is seen
+    // where the folders are: by the data check.
+    if (entry == "held" || entry.starts_with('/')) continue;
     Add("data.excludeIds", entry,
         "held, an absolute data folder, FOLDER#validation (or another split), an absolute text "
         "file of ids, or none by itself");

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -17,6 +19,7 @@
 #include "worker/data/image_codec.h"
 #include "worker/data/resize.h"
 #include "worker/tool/data_generate.h"
+#include "worker/tool/folder_overlap.h"
 #include "worker/tool/near_duplicates.h"
 
 namespace g2ll::tool {
@@ -64,7 +67,7 @@ class LeakReportTest : public testing::Test {
   }
 
   struct Outcome {
-    int findings = -1;
+    int64_t findings = -1;
     std::string text;
     nlohmann::json json;
   };
@@ -131,6 +134,13 @@ TEST_F(LeakReportTest, ASplitCanBeComparedAlone) {
             absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(LeakReportTest, OnlyASplitBehindTheLastSignOfNumberIsNoPartOfAName) {
+  std::filesystem::rename(folder_ / "isic", folder_ / "isic#1");
+  EXPECT_THAT(Check(CheckOf({folder_ / "isic#1"})).text, HasSubstr("isic#1: 24 images, "));
+  EXPECT_THAT(Check(CheckOf({folder_ / "isic#1#test"})).text, HasSubstr("#test: 8 images, "));
+  EXPECT_THAT(Check(CheckOf({folder_ / "isic#1#all"})).text, HasSubstr("#all: 24 images, "));
+}
+
 TEST_F(LeakReportTest, TheWrittenListMakesTheFirstSetDisjoint) {
   std::filesystem::copy(TestImage(2), folder_ / "all/renamed.jpg");
   PlantLookAlike(TestImage(3), "photograph.jpg");
@@ -167,7 +177,7 @@ TEST_F(LeakReportTest, LookAlikesWithinOneFolderAreCountedAndAreNoFault) {
   const Outcome outcome = Check(CheckOf({folder_ / "all"}));
   // `one` and `two` are equal to the byte: a fault, and one picture that `three` is like.
   EXPECT_EQ(outcome.findings, 1) << outcome.text;
-  EXPECT_THAT(outcome.text, HasSubstr("1 pairs of images look alike, 0 of them in two splits"));
+  EXPECT_THAT(outcome.text, HasSubstr("1 pair of images looks alike, 0 of them in two splits"));
   EXPECT_EQ(outcome.json["folders"][0]["lookAlikes"]["pairs"], 1);
   EXPECT_FALSE(outcome.json.contains("overlap"));
 }
@@ -236,14 +246,61 @@ TEST(NearDuplicatesTest, FindsExactlyThePairsWithinTheBounds) {
       if (i < j && alike(first[i], first[j])) expected_within.emplace_back(i, j);
     }
   }
-  const auto positions = [](const std::vector<NearPair>& pairs) {
+  std::map<size_t, std::vector<std::pair<size_t, size_t>>> rows;
+  const auto collect = [&](size_t j, const std::vector<NearPair>& near) {
+    auto& row = rows[j];
+    for (const NearPair& pair : near) row.emplace_back(pair.first, pair.second);
+  };
+  const auto positions = [&] {
     std::vector<std::pair<size_t, size_t>> list;
-    for (const NearPair& pair : pairs) list.emplace_back(pair.first, pair.second);
+    for (const auto& [j, row] : rows) list.insert(list.end(), row.begin(), row.end());
     return list;
   };
   EXPECT_FALSE(expected.empty());
-  EXPECT_EQ(positions(NearDuplicates(first, second)), expected);
-  EXPECT_EQ(positions(NearDuplicatesWithin(first)), expected_within);
+  EXPECT_FALSE(expected_within.empty());
+  VisitNearDuplicates(first, second, collect);
+  EXPECT_EQ(rows.size(), second.size());
+  EXPECT_EQ(positions(), expected);
+  rows.clear();
+  VisitNearDuplicatesWithin(first, collect);
+  EXPECT_EQ(positions(), expected_within);
+}
+
+// Folders whose pictures are all the same: every pair is counted, a part is listed.
+TEST(FolderOverlapTest, AnyNumberOfPairsIsCountedAndTheFirstAreListed) {
+  const auto folder_of = [](const std::string& name, size_t count) {
+    CheckedFolder checked;
+    for (size_t i = 0; i < count; ++i) {
+      data::FolderImage image;
+      image.id = name + std::to_string(i);
+      image.split = i % 2 == 0 ? data::Split::kTrain : data::Split::kTest;
+      checked.contents.images.push_back(std::move(image));
+      checked.digests.push_back(name + std::to_string(i));
+      checked.looks.emplace_back(data::Looks{});
+    }
+    return checked;
+  };
+  const CheckedFolder first = folder_of("a", 400);
+  const CheckedFolder second = folder_of("b", 300);
+
+  const Overlap overlap = OverlapOf(first, second);
+
+  EXPECT_EQ(overlap.num_pairs, 400 * 300);
+  ASSERT_EQ(overlap.pairs.size(), kMaxListedPairs);
+  for (size_t i = 0; i < overlap.pairs.size(); ++i) {
+    ASSERT_EQ(overlap.pairs[i].first, i % 400);
+    ASSERT_EQ(overlap.pairs[i].second, i / 400);
+  }
+  EXPECT_EQ(overlap.ids_of_first.size(), 400U);
+  EXPECT_EQ(overlap.all.shared, 300U);
+  EXPECT_EQ(overlap.by_split.at("test").shared, 150U);
+
+  const LookAlikes alike = LookAlikesOf(second);
+  EXPECT_EQ(alike.num_pairs, 300 * 299 / 2);
+  EXPECT_EQ(alike.num_between_splits, 150 * 150);
+  ASSERT_EQ(alike.pairs.size(), LookAlikes::kMaxListed);
+  EXPECT_EQ(alike.pairs[4].second, 3U);
+  EXPECT_EQ(alike.pairs[4].first, 1U);
 }
 
 }  // namespace

@@ -358,6 +358,13 @@ TEST(ShardSamplerTest, AnEpochShowsEveryImageAtMostOnceInANewOrder) {
   EXPECT_EQ(sampler.epoch(8), 1);
 }
 
+TEST(OrderedShareTest, DealsEveryImageToOneRankInBatches) {
+  using Batches = std::vector<std::vector<int64_t>>;
+  EXPECT_EQ(OrderedShare(7, 0, 2, 3), (Batches{{0, 2, 4}, {6}}));
+  EXPECT_EQ(OrderedShare(7, 1, 2, 3), (Batches{{1, 3, 5}}));
+  EXPECT_EQ(OrderedShare(2, 3, 4, 3), Batches{});
+}
+
 TEST(ShardSamplerTest, ASetSmallerThanABatchIsOneStepAnEpoch) {
   const ShardSampler sampler({5, 16, 0, 0, 1});
   EXPECT_EQ(sampler.steps_per_epoch(), 1);

@@ -70,6 +70,18 @@ TEST_F(ExcludedIdsTest, AFolderLeavesOutAllItsImagesOrThoseOfASplit) {
   ExpectFault({other + "#half"}, {"#half", "must be train, validation, test or all"});
 }
 
+TEST_F(ExcludedIdsTest, OnlyASplitBehindTheLastSignOfNumberIsNoPartOfAName) {
+  const std::string other = folder_ / "other#2";
+  test::WriteIsicPairs(other, "Training", 1, 1);
+  test::WriteIsicPairs(other, "Validation", 10, 1);
+  EXPECT_THAT(Kept({other}), ElementsAre("000", "002", "011", "020", "021"));
+  EXPECT_THAT(Kept({other + "#train"}), ElementsAre("000", "002", "010", "011", "020", "021"));
+  ExpectFault({other + "#tests"}, {"other#2#tests", "no such file or folder", "or all"});
+  const std::string list = folder_ / "ids#1.txt";
+  test::WriteBytes(list, "ISIC_0000001\n");
+  EXPECT_THAT(Kept({list}, Split::kTrain), ElementsAre("000", "002"));
+}
+
 TEST_F(ExcludedIdsTest, ATextFileLeavesOutItsLinesAndEntriesAdd) {
   const std::string list = folder_ / "ids.txt";
   test::WriteBytes(list, "ISIC_0000001\r\n\n  ISIC_0000020\nISIC_9999999\n");

@@ -14,6 +14,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "proto/common/folder_split.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "worker/agent/assignment.h"
@@ -80,9 +81,9 @@ struct OtherPath {
 std::vector<OtherPath> OtherPaths(const v1::DataSpec& data) {
   std::vector<OtherPath> paths;
   for (const std::string& entry : data.exclude_ids()) {
-    // `FOLDER#SPLIT` names a folder; `held` and `none` name nothing.
+    // `held` and `none` name no path.
     if (entry.starts_with('/')) {
-      paths.push_back({"data.excludeIds", entry.substr(0, entry.find('#'))});
+      paths.push_back({"data.excludeIds", std::string(ParseFolderSplit(entry).folder)});
     }
   }
   if (!data.class_file().empty()) paths.push_back({"data.classFile", data.class_file()});

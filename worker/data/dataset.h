@@ -29,8 +29,8 @@ struct DatasetOptions {
   std::string class_file;
   // Images that are left out before anything is taken from the rest. Each entry is
   // `held` (the validation and test splits of the source), an absolute data folder (all
-  // its images; `FOLDER#SPLIT` those of one split) or an absolute text file with one id
-  // a line. `none` names nothing.
+  // its images; `FOLDER#SPLIT` those of one split, see folder_split.h) or an absolute text
+  // file with one id a line. `none` names nothing.
   std::vector<std::string> exclude_ids;
   // Share of the images kept, in (0, 1]; subsets with one seed are nested.
   double fraction = 1.0;

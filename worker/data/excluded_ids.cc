@@ -1,13 +1,12 @@
 #include "worker/data/excluded_ids.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <fstream>
-#include <optional>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/folder_split.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/folder_scan.h"
@@ -33,13 +32,6 @@ bool IsId(std::string_view text) {
   return text.size() <= kMaxIdBytes && std::none_of(text.begin(), text.end(), [](char c) {
            return static_cast<unsigned char>(c) <= ' ' || c == ',' || c == ';' || c == '/';
          });
-}
-
-std::optional<Split> SplitOfText(std::string_view name) {
-  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest, Split::kAll}) {
-    if (name == SplitName(split)) return split;
-  }
-  return std::nullopt;
 }
 
 // Says which key an error of another file belongs to.
@@ -74,42 +66,38 @@ absl::Status ExcludedIds::AddEntry(const std::string& entry, const std::vector<s
         absl::StrCat("data.excludeIds '", entry.substr(0, 200).c_str(),
                      "': give held, an absolute folder, FOLDER#SPLIT or an absolute text file"));
   }
-  const size_t hash = entry.find('#');
-  const std::string path = entry.substr(0, hash);
+  const FolderSplit named = ParseFolderSplit(entry);
+  const std::string path(named.folder);
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {
-    return AddFolder(path, hash == std::string::npos ? "all" : entry.substr(hash + 1));
+    return AddFolder(path, SplitNamed(named.split).value_or(Split::kAll));
   }
   if (!std::filesystem::is_regular_file(path, error)) {
     return absl::NotFoundError(absl::StrCat(
-        "data.excludeIds ", path, ": no such file or folder: it must exist on every worker"));
+        "data.excludeIds ", path, ": no such file or folder: it must exist on every worker",
+        std::string(SplitHint(path))));
   }
-  if (hash != std::string::npos) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "data.excludeIds ", entry, ": a text file has no splits: leave out ", entry.substr(hash)));
+  if (!named.split.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("data.excludeIds ", entry,
+                                                   ": a text file has no splits: leave out #",
+                                                   std::string(named.split)));
   }
   return AddTextFile(path);
 }
 
-absl::Status ExcludedIds::AddFolder(const std::string& folder, const std::string& split_name) {
-  const std::optional<Split> split = SplitOfText(split_name);
-  if (!split) {
-    return absl::InvalidArgumentError(absl::StrCat("data.excludeIds ", folder, "#", split_name,
-                                                   ": the split must be train, validation, test "
-                                                   "or all"));
-  }
+absl::Status ExcludedIds::AddFolder(const std::string& folder, Split split) {
   absl::StatusOr<FolderContents> contents = ScanFolder(folder);
   if (!contents.ok()) return OfExcludeIds(contents.status());
   AssignSplits(contents->images);
   size_t num_found = 0;
   for (const FolderImage& image : contents->images) {
-    if (!IsInSplit(image, *split)) continue;
+    if (!IsInSplit(image, split)) continue;
     Add(image.id);
     ++num_found;
   }
   if (num_found > 0) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("data.excludeIds ", folder,
-                                                    ": holds no images of the ", split_name,
+                                                    ": holds no images of the ", SplitName(split),
                                                     " split: name another split or folder"));
 }
 

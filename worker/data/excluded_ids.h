@@ -30,7 +30,7 @@ class ExcludedIds {
 
  private:
   absl::Status AddEntry(const std::string& entry, const std::vector<std::string>& held);
-  absl::Status AddFolder(const std::string& folder, const std::string& split_name);
+  absl::Status AddFolder(const std::string& folder, Split split);
   absl::Status AddTextFile(const std::string& path);
   void Add(std::string_view id);
 

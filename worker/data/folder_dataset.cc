@@ -163,10 +163,17 @@ absl::Status SortById(std::vector<FolderImage>& images) {
                    ": keep one of them, or set data.source to one data set"));
 }
 
+absl::StatusOr<FolderContents> ScanSource(const std::string& source) {
+  absl::StatusOr<FolderContents> contents = ScanFolder(source);
+  if (!absl::IsNotFound(contents.status())) return contents;
+  return absl::NotFoundError(absl::StrCat(std::string(contents.status().message()),
+                                          " (data.source must exist on every worker)"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Dataset>> OpenFolder(const DatasetOptions& options) {
-  G2LL_ASSIGN_OR_RETURN(FolderContents contents, ScanFolder(options.source));
+  G2LL_ASSIGN_OR_RETURN(FolderContents contents, ScanSource(options.source));
   AssignSplits(contents.images);
   if (options.needs_classes) {
     G2LL_RETURN_IF_ERROR(AssignClasses(options.source, options.class_file, contents));

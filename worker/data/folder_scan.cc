@@ -201,12 +201,11 @@ int64_t FileSize(const std::string& path) {
 absl::StatusOr<FolderContents> ScanFolder(const std::string& folder) {
   std::error_code error;
   if (!fs::exists(folder, error)) {
-    return absl::NotFoundError(absl::StrCat(
-        folder, ": no such folder: check the path (data.source must exist on every worker)"));
+    return absl::NotFoundError(absl::StrCat(folder, ": no such folder: check the path"));
   }
   if (!fs::is_directory(folder, error)) {
     return absl::FailedPreconditionError(
-        absl::StrCat(folder, ": is not a folder: set data.source to the folder that holds it"));
+        absl::StrCat(folder, ": is not a folder: name the folder that holds it"));
   }
   if (fs::exists(folder + "/manifest.csv", error)) return ReadManifestFolder(folder);
   std::vector<Found> files;
@@ -217,8 +216,8 @@ absl::StatusOr<FolderContents> ScanFolder(const std::string& folder) {
   if (contents.images.empty() && contents.orphan_masks.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         folder,
-        ": holds no JPEG or PNG pictures: set data.source to a folder of images, an ISIC "
-        "folder as downloaded, or images/ with masks/"));
+        ": holds no JPEG or PNG pictures: name a folder of images, an ISIC folder as downloaded, "
+        "or images/ with masks/"));
   }
   return contents;
 }

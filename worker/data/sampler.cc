@@ -40,4 +40,16 @@ std::vector<int64_t> ShardSampler::Indices(int64_t step) const {
   return {bound(options_.rank), bound(options_.rank + 1)};
 }
 
+std::vector<std::vector<int64_t>> OrderedShare(int64_t num_images, int rank, int world_size,
+                                               int64_t batch) {
+  std::vector<std::vector<int64_t>> batches;
+  for (int64_t index = rank; index < num_images; index += world_size) {
+    if (batches.empty() || static_cast<int64_t>(batches.back().size()) >= batch) {
+      batches.emplace_back();
+    }
+    batches.back().push_back(index);
+  }
+  return batches;
+}
+
 }  // namespace g2ll::data

@@ -42,6 +42,12 @@ class ShardSampler {
   Options options_;
 };
 
+// A rank's share of a set of `num_images` that is looked at once and in order: every
+// `world_size`-th image from `rank` on, in batches of `batch` (at least 1), the last one
+// smaller where that does not divide.
+std::vector<std::vector<int64_t>> OrderedShare(int64_t num_images, int rank, int world_size,
+                                               int64_t batch);
+
 }  // namespace g2ll::data
 
 #endif  // WORKER_DATA_SAMPLER_H_

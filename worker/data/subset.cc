@@ -97,4 +97,11 @@ const char* SplitName(Split split) {
   return "unknown";
 }
 
+std::optional<Split> SplitNamed(std::string_view name) {
+  for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest, Split::kAll}) {
+    if (name == SplitName(split)) return split;
+  }
+  return std::nullopt;
+}
+
 }  // namespace g2ll::data

@@ -3,7 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,6 +27,9 @@ std::vector<Split> HashSplit(const std::vector<std::string>& ids);
 
 // `train`, `validation`, `test` or `all`.
 const char* SplitName(Split split);
+
+// The split of that name; none where there is no such split.
+std::optional<Split> SplitNamed(std::string_view name);
 
 }  // namespace g2ll::data
 

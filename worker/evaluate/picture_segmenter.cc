@@ -13,9 +13,9 @@
 #include "proto/common/status_macros.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/data/image_codec.h"
+#include "worker/data/parallel_for.h"
 #include "worker/data/pixel_tensor.h"
 #include "worker/data/resize.h"
-#include "worker/evaluate/parallel_for.h"
 #include "worker/evaluate/segmenter.h"
 #include "worker/metric/overlap.h"
 
@@ -85,7 +85,7 @@ class PictureSegmenterImpl final : public PictureSegmenter {
         torch::zeros({static_cast<int64_t>(paths.size()), 3, side, side}, torch::kFloat32);
     float* rows = input.data_ptr<float>();
     std::vector<absl::StatusOr<ReadPicture>> pictures(paths.size());
-    ParallelFor(paths.size(), threads_, [&](size_t i) {
+    data::ParallelFor(paths.size(), threads_, [&](size_t i) {
       pictures[i] = Read(paths[i], side);
       if (pictures[i].ok()) {
         data::WritePixels(pictures[i]->image, norm_, rows + static_cast<int64_t>(i) * row_size);

@@ -1,7 +1,8 @@
 #include "worker/tool/data_check.h"
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/image_codec.h"
+#include "worker/tool/counted.h"
 #include "worker/tool/folder_check.h"
 #include "worker/tool/folder_overlap.h"
 #include "worker/tool/printable.h"
@@ -21,14 +23,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Look-alikes of one folder that are shown; the rest is counted.
-constexpr size_t kShownPairs = 5;
-
 // One folder and what was found in it.
 struct Folder {
   CheckedFolder checked;
   std::vector<Finding> faults;
-  std::vector<NearPair> alike;
+  LookAlikes alike;
 };
 
 // Everything that the check found.
@@ -36,9 +35,9 @@ struct Report {
   std::vector<Folder> folders;
   std::optional<Overlap> overlap;  // of two folders
 
-  size_t num_findings() const {
-    size_t count = overlap ? overlap->pairs.size() : 0;
-    for (const Folder& folder : folders) count += folder.faults.size();
+  int64_t num_findings() const {
+    int64_t count = overlap ? overlap->num_pairs : 0;
+    for (const Folder& folder : folders) count += std::ssize(folder.faults);
     return count;
   }
 };
@@ -100,33 +99,30 @@ std::map<std::string, int64_t> SplitSizes(const CheckedFolder& checked) {
   return sizes;
 }
 
-int64_t NumBetweenSplits(const Folder& folder) {
-  int64_t count = 0;
-  for (const NearPair& pair : folder.alike) {
-    count += SplitOf(folder.checked, pair.first) == SplitOf(folder.checked, pair.second) ? 0 : 1;
-  }
-  return count;
+// How many pairs a list leaves out.
+void PrintRest(const char* indent, int64_t num_pairs, size_t num_listed, std::ostream& out) {
+  const int64_t rest = num_pairs - static_cast<int64_t>(num_listed);
+  if (rest > 0) out << indent << "and " << Counted(rest, "more pair") << "\n";
 }
 
 void PrintFolder(const Folder& folder, std::ostream& out) {
   const CheckedFolder& checked = folder.checked;
-  out << checked.folder << ": " << checked.contents.images.size() << " images, "
-      << NumMasks(checked) << " masks";
+  out << checked.folder << ": " << Counted(std::ssize(checked.contents.images), "image") << ", "
+      << Counted(NumMasks(checked), "mask");
   for (const auto& [split, size] : SplitSizes(checked)) {
     if (split != "none") out << ", " << split << " " << size;
   }
   out << "\n";
-  if (folder.alike.empty()) return;
-  out << checked.folder << ": " << folder.alike.size() << " pairs of images look alike, "
-      << NumBetweenSplits(folder) << " of them in two splits\n";
-  for (size_t i = 0; i < std::min(kShownPairs, folder.alike.size()); ++i) {
-    const NearPair& pair = folder.alike[i];
+  const LookAlikes& alike = folder.alike;
+  if (alike.num_pairs == 0) return;
+  out << checked.folder << ": " << Counted(alike.num_pairs, "pair")
+      << (alike.num_pairs == 1 ? " of images looks alike, " : " of images look alike, ")
+      << alike.num_between_splits << " of them in two splits\n";
+  for (const NearPair& pair : alike.pairs) {
     out << "  " << NameOf(checked, pair.first) << " and " << NameOf(checked, pair.second) << " ("
         << TextOf(pair.likeness) << ")\n";
   }
-  if (folder.alike.size() > kShownPairs) {
-    out << "  and " << folder.alike.size() - kShownPairs << " more\n";
-  }
+  PrintRest("  ", alike.num_pairs, alike.pairs.size(), out);
 }
 
 void PrintOverlap(const Report& report, std::ostream& out) {
@@ -137,6 +133,7 @@ void PrintOverlap(const Report& report, std::ostream& out) {
         << NameOf(first, pair.first) << " ("
         << (pair.likeness ? TextOf(*pair.likeness) : "one cannot be read") << ")\n";
   }
+  PrintRest("", report.overlap->num_pairs, report.overlap->pairs.size(), out);
   const SplitShare& all = report.overlap->all;
   out << all.shared << " of the " << all.images << " images of " << second.folder << " are in "
       << first.folder;
@@ -157,15 +154,13 @@ void PrintText(const Report& report, std::ostream& out) {
   }
   for (const Folder& folder : report.folders) PrintFolder(folder, out);
   if (report.overlap) PrintOverlap(report, out);
-  const size_t count = report.num_findings();
-  out << count << (count == 1 ? " finding\n" : " findings\n");
+  out << Counted(report.num_findings(), "finding") << "\n";
 }
 
 Json JsonOf(const Folder& folder) {
   const CheckedFolder& checked = folder.checked;
   Json shown = Json::array();
-  for (size_t i = 0; i < std::min(kShownPairs, folder.alike.size()); ++i) {
-    const NearPair& pair = folder.alike[i];
+  for (const NearPair& pair : folder.alike.pairs) {
     Json entry = {{"first", PathOf(checked, pair.first)}, {"second", PathOf(checked, pair.second)}};
     AddTo(entry, pair.likeness);
     shown.push_back(std::move(entry));
@@ -175,8 +170,8 @@ Json JsonOf(const Folder& folder) {
           {"masks", NumMasks(checked)},
           {"splits", SplitSizes(checked)},
           {"lookAlikes",
-           {{"pairs", folder.alike.size()},
-            {"betweenSplits", NumBetweenSplits(folder)},
+           {{"pairs", folder.alike.num_pairs},
+            {"betweenSplits", folder.alike.num_between_splits},
             {"first", shown}}}};
 }
 
@@ -196,6 +191,7 @@ Json JsonOf(const Overlap& overlap, const Report& report) {
   return {{"images", overlap.all.images},
           {"shared", overlap.all.shared},
           {"bySplit", splits},
+          {"numPairs", overlap.num_pairs},
           {"pairs", pairs}};
 }
 
@@ -219,7 +215,7 @@ absl::StatusOr<Report> MakeReport(const CheckOptions& options) {
     Folder folder;
     G2LL_ASSIGN_OR_RETURN(folder.checked, CheckFolder(name, options.progress));
     folder.faults = FaultsOf(folder.checked);
-    folder.alike = LookAlikes(folder.checked);
+    folder.alike = LookAlikesOf(folder.checked);
     report.folders.push_back(std::move(folder));
   }
   if (report.folders.size() == 2) {
@@ -230,7 +226,7 @@ absl::StatusOr<Report> MakeReport(const CheckOptions& options) {
 
 }  // namespace
 
-absl::StatusOr<int> CheckData(const CheckOptions& options, std::ostream& out) {
+absl::StatusOr<int64_t> CheckData(const CheckOptions& options, std::ostream& out) {
   if (!options.overlap_file.empty() && options.folders.size() != 2) {
     return absl::InvalidArgumentError("--write-overlap needs two folders to compare");
   }
@@ -244,7 +240,7 @@ absl::StatusOr<int> CheckData(const CheckOptions& options, std::ostream& out) {
     const std::string ids = absl::StrCat(absl::StrJoin(report.overlap->ids_of_first, "\n"), "\n");
     G2LL_RETURN_IF_ERROR(data::WriteFileAtomically(options.overlap_file, ids));
   }
-  return static_cast<int>(report.num_findings());
+  return report.num_findings();
 }
 
 }  // namespace g2ll::tool

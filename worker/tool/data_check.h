@@ -1,6 +1,7 @@
 #ifndef WORKER_TOOL_DATA_CHECK_H_
 #define WORKER_TOOL_DATA_CHECK_H_
 
+#include <cstdint>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -25,10 +26,11 @@ struct CheckOptions {
 //
 // With two folders it is the leak report too: every pair of images that both hold, by
 // name, by bytes or by looks, and how many images of each split of the second are in the
-// first. Returns the number of faults and pairs.
+// first. At most kMaxListedPairs (folder_overlap.h) of them are listed; the counts and the
+// ids of `overlap_file` are those of all. Returns the number of faults and pairs.
 // Errors: as CheckFolder, for a folder that cannot be read at all; InvalidArgument
 // (`overlap_file` with one folder); Unavailable (it cannot be written).
-absl::StatusOr<int> CheckData(const CheckOptions& options, std::ostream& out);
+absl::StatusOr<int64_t> CheckData(const CheckOptions& options, std::ostream& out);
 
 }  // namespace g2ll::tool
 

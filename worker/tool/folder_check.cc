@@ -8,14 +8,17 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <string_view>
 #include <system_error>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/folder_split.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/digest.h"
 #include "worker/data/image_codec.h"
+#include "worker/data/parallel_for.h"
 #include "worker/data/subset.h"
 
 namespace g2ll::tool {
@@ -116,26 +119,19 @@ void CheckImage(const data::FolderImage& image, size_t at, CheckedFolder& checke
 
 // What a job would find in FOLDER or FOLDER#SPLIT.
 absl::StatusOr<data::FolderContents> Scan(const std::string& text) {
-  const size_t hash = text.rfind('#');
+  const FolderSplit named = ParseFolderSplit(text);
+  const std::string folder(named.folder);
   std::error_code ignored;
-  if (hash == std::string::npos || std::filesystem::exists(text, ignored)) {
-    G2LL_ASSIGN_OR_RETURN(data::FolderContents contents, data::ScanFolder(text));
-    data::AssignSplits(contents.images);
-    return contents;
+  if (const std::string_view hint = SplitHint(folder);
+      !hint.empty() && !std::filesystem::exists(folder, ignored)) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, ": no such folder", std::string(hint)));
   }
-  const std::map<std::string, data::Split> splits = {{"train", data::Split::kTrain},
-                                                     {"validation", data::Split::kValidation},
-                                                     {"test", data::Split::kTest}};
-  const auto split = splits.find(text.substr(hash + 1));
-  if (split == splits.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(text, ": the split after # is train, validation or test"));
-  }
-  G2LL_ASSIGN_OR_RETURN(data::FolderContents contents, data::ScanFolder(text.substr(0, hash)));
+  G2LL_ASSIGN_OR_RETURN(data::FolderContents contents, data::ScanFolder(folder));
   data::AssignSplits(contents.images);
-  std::erase_if(contents.images, [&](const data::FolderImage& image) {
-    return !data::IsInSplit(image, split->second);
-  });
+  const data::Split split = data::SplitNamed(named.split).value_or(data::Split::kAll);
+  if (split == data::Split::kAll) return contents;
+  std::erase_if(contents.images,
+                [&](const data::FolderImage& image) { return !data::IsInSplit(image, split); });
   contents.orphan_masks.clear();
   if (contents.images.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(text, ": this split holds no images"));
@@ -167,28 +163,20 @@ absl::StatusOr<CheckedFolder> CheckFolder(const std::string& folder, std::ostrea
   checked.digests.resize(count);
   checked.looks.resize(count);
   ProgressLine line(progress, folder, count);
-  std::atomic<size_t> next = 0;
   std::atomic<size_t> num_done = 0;
-  const auto work = [&] {
-    for (size_t i = next++; i < count; i = next++) {
-      CheckImage(checked.contents.images[i], i, checked);
-      line.Tell(++num_done);
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i) {
-      threads.emplace_back(work);
-    }
-  }
+  const auto num_threads = static_cast<int>(std::thread::hardware_concurrency());
+  data::ParallelFor(count, num_threads, [&](size_t i) {
+    CheckImage(checked.contents.images[i], i, checked);
+    line.Tell(++num_done);
+  });
   return checked;
 }
 
 std::vector<Finding> FaultsOf(const CheckedFolder& checked) {
   std::vector<Finding> findings;
   for (const std::string& mask : checked.contents.orphan_masks) {
-    findings.push_back(
-        {absl::StrCat(checked.folder, "/", mask), "orphan_mask", "is a mask without an image"});
+    findings.push_back({absl::StrCat(ParseFolderSplit(checked.folder).folder, "/", mask),
+                        "orphan_mask", "is a mask without an image"});
   }
   for (const std::vector<Finding>& faults : checked.faults) {
     findings.insert(findings.end(), faults.begin(), faults.end());

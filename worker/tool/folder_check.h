@@ -29,11 +29,11 @@ struct CheckedFolder {
   LooksOfImages looks;
 };
 
-// Reads `folder`, or `FOLDER#SPLIT` for one split of it (train, validation, test), on all
+// Reads `folder`, or `FOLDER#SPLIT` for one split of it (folder_split.h), on all
 // processors. Images have the split that a job would give them. Tells its progress on
 // `progress`, a terminal; null: does not.
-// Errors: those of ScanFolder; InvalidArgument (an unknown split), FailedPrecondition (a
-// split without images).
+// Errors: those of ScanFolder; InvalidArgument (no such folder, and its name has a `#`
+// without a split behind), FailedPrecondition (a split without images).
 absl::StatusOr<CheckedFolder> CheckFolder(const std::string& folder, std::ostream* progress);
 
 // Everything that is wrong with the folder: the faults of its files, masks without an

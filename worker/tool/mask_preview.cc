@@ -15,6 +15,7 @@
 #include "worker/data/slic.h"
 #include "worker/mask/attention_mask.h"
 #include "worker/random/rng.h"
+#include "worker/tool/counted.h"
 #include "worker/tool/mask_figure.h"
 #include "worker/tool/picture_list.h"
 #include "worker/tool/printable.h"
@@ -50,10 +51,6 @@ std::string TitleOf(mask::MaskKind kind) {
   return "attmask";
 }
 
-std::string Counted(int count, const char* what) {
-  return absl::StrCat(count, " ", what, count == 1 ? "" : "s");
-}
-
 std::string NoteOf(const mask::PatchMask& mask, const mask::MaskPlan& plan) {
   const size_t num_masked = mask.MaskedIds().size();
   if (plan.unstructured) {
@@ -67,7 +64,7 @@ std::string NoteOf(const mask::PatchMask& mask, const mask::MaskPlan& plan) {
   int central = 0;
   for (const int region : plan.central) central += plan.quotas[static_cast<size_t>(region)];
   return absl::StrCat(central, " of ", num_masked, " in ",
-                      Counted(static_cast<int>(plan.central.size()), "central region"));
+                      Counted(std::ssize(plan.central), "central region"));
 }
 
 absl::StatusOr<Source> Read(const PreviewOptions& options, const std::string& path) {

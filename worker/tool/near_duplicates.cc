@@ -1,10 +1,11 @@
 #include "worker/tool/near_duplicates.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <thread>
-#include <tuple>
+
+#include "worker/data/parallel_for.h"
 
 namespace g2ll::tool {
 namespace {
@@ -35,46 +36,38 @@ int SmallestDistance(const HashList::Hashes& a, const HashList::Hashes& b) {
                    data::HashDistance(a.middle, b.whole)});
 }
 
-std::vector<NearPair> Search(const LooksOfImages& first, const LooksOfImages& second,
-                             bool is_within) {
+void Visit(const LooksOfImages& first, const LooksOfImages& second, bool is_within,
+           const NearVisitor& visit) {
   const HashList from = ListOf(first);
-  const HashList to = ListOf(second);
-  std::vector<std::vector<NearPair>> found(std::max(1U, std::thread::hardware_concurrency()));
-  std::atomic<size_t> next = 0;
-  const auto work = [&](std::vector<NearPair>& pairs) {
-    for (size_t j = next++; j < to.hashes.size(); j = next++) {
-      const size_t end = is_within ? j : from.hashes.size();
-      for (size_t i = 0; i < end; ++i) {
-        const int distance = SmallestDistance(from.hashes[i], to.hashes[j]);
-        if (distance > data::kMaxHashDistance) continue;
-        const size_t a = from.positions[i];
-        const size_t b = to.positions[j];
-        const data::Likeness likeness = data::Compare(*first[a], *second[b]);
-        if (likeness.is_near) pairs.push_back({a, b, likeness});
+  std::mutex mutex;
+  const auto look_at = [&](size_t j) {
+    std::vector<NearPair> near;
+    if (second[j]) {
+      const HashList::Hashes hashes{second[j]->whole.hash, second[j]->middle.hash};
+      for (size_t i = 0; i < from.hashes.size(); ++i) {
+        const size_t position = from.positions[i];
+        if (is_within && position >= j) break;
+        if (SmallestDistance(from.hashes[i], hashes) > data::kMaxHashDistance) continue;
+        const data::Likeness likeness = data::Compare(*first[position], *second[j]);
+        if (likeness.is_near) near.push_back({position, j, likeness});
       }
     }
+    const std::lock_guard lock(mutex);
+    visit(j, near);
   };
-  {
-    std::vector<std::jthread> threads;
-    for (std::vector<NearPair>& pairs : found) threads.emplace_back([&] { work(pairs); });
-  }
-  std::vector<NearPair> all;
-  for (const std::vector<NearPair>& pairs : found)
-    all.insert(all.end(), pairs.begin(), pairs.end());
-  std::sort(all.begin(), all.end(), [](const NearPair& a, const NearPair& b) {
-    return std::tie(a.second, a.first) < std::tie(b.second, b.first);
-  });
-  return all;
+  const auto num_threads = static_cast<int>(std::thread::hardware_concurrency());
+  data::ParallelFor(second.size(), num_threads, look_at);
 }
 
 }  // namespace
 
-std::vector<NearPair> NearDuplicates(const LooksOfImages& first, const LooksOfImages& second) {
-  return Search(first, second, /*is_within=*/false);
+void VisitNearDuplicates(const LooksOfImages& first, const LooksOfImages& second,
+                         const NearVisitor& visit) {
+  Visit(first, second, /*is_within=*/false, visit);
 }
 
-std::vector<NearPair> NearDuplicatesWithin(const LooksOfImages& set) {
-  return Search(set, set, /*is_within=*/true);
+void VisitNearDuplicatesWithin(const LooksOfImages& set, const NearVisitor& visit) {
+  Visit(set, set, /*is_within=*/true, visit);
 }
 
 }  // namespace g2ll::tool

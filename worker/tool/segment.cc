@@ -14,7 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/image_codec.h"
-#include "worker/evaluate/parallel_for.h"
+#include "worker/data/parallel_for.h"
 #include "worker/report/csv.h"
 #include "worker/report/overlay_picture.h"
 #include "worker/tool/picture_list.h"
@@ -169,8 +169,8 @@ absl::Status SegmentRun::RunBatch(std::span<const Picture> batch) {
   const std::vector<absl::StatusOr<evaluate::SegmentedPicture>> segmented =
       segmenter_->Segment(paths);
   std::vector<Result> results(batch.size());
-  evaluate::ParallelFor(batch.size(), options_.model.threads,
-                        [&](size_t i) { results[i] = Finish(batch[i], segmented[i]); });
+  data::ParallelFor(batch.size(), options_.model.threads,
+                    [&](size_t i) { results[i] = Finish(batch[i], segmented[i]); });
   for (size_t i = 0; i < batch.size(); ++i) {
     G2LL_RETURN_IF_ERROR(Tell(batch[i], results[i]));
   }

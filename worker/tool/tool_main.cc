@@ -59,7 +59,7 @@ constexpr char kCheckFooter[] =
 
 int RunCheck(CheckOptions options) {
   if (isatty(STDERR_FILENO) == 1) options.progress = &std::cerr;
-  const absl::StatusOr<int> findings = CheckData(options, std::cout);
+  const absl::StatusOr<int64_t> findings = CheckData(options, std::cout);
   if (findings.ok()) return *findings == 0 ? 0 : 1;
   const int code = ExitCodeOf(findings.status());
   return absl::IsUnavailable(findings.status()) ? code : kUsage;

@@ -1,5 +1,5 @@
-#ifndef WORKER_EVALUATE_PARALLEL_FOR_H_
-#define WORKER_EVALUATE_PARALLEL_FOR_H_
+#ifndef WORKER_DATA_PARALLEL_FOR_H_
+#define WORKER_DATA_PARALLEL_FOR_H_
 
 #include <algorithm>
 #include <atomic>
@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace g2ll::evaluate {
+namespace g2ll::data {
 
 // Calls `work(i)` for every i below `count`, from at most `threads` threads of its own,
 // and returns when all are done. `work` must be safe to call from many threads. If
@@ -39,6 +39,6 @@ void ParallelFor(size_t count, int threads, const Work& work) {
   }
 }
 
-}  // namespace g2ll::evaluate
+}  // namespace g2ll::data
 
-#endif  // WORKER_EVALUATE_PARALLEL_FOR_H_
+#endif  // WORKER_DATA_PARALLEL_FOR_H_
