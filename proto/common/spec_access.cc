@@ -94,6 +94,10 @@ const v1::TrainSpec& Train(const v1::JobSpec& spec) {
   return GroupOf<v1::TrainSpec>(spec, "train");
 }
 
+const v1::OptimSpec& Optim(const v1::JobSpec& spec) {
+  return GroupOf<v1::OptimSpec>(spec, "optim");
+}
+
 const v1::ModelSpec& Model(const v1::JobSpec& spec) {
   return GroupOf<v1::ModelSpec>(spec, "model");
 }

@@ -27,6 +27,8 @@ const v1::DataSpec& Data(const v1::JobSpec& spec);
 const v1::ResourceSpec& Resources(const v1::JobSpec& spec);
 const v1::PolicySpec& Policy(const v1::JobSpec& spec);
 const v1::TrainSpec& Train(const v1::JobSpec& spec);
+// Empty for an EvaluateJob.
+const v1::OptimSpec& Optim(const v1::JobSpec& spec);
 // Sizes of the networks; empty for an EvaluateJob, whose checkpoint has them.
 const v1::ModelSpec& Model(const v1::JobSpec& spec);
 // Short names of jobs, as given in `dependsOn`.

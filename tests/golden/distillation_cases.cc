@@ -81,8 +81,13 @@ void FinishStep(GoldenCase& golden, int step, Student& student, train::AdamW& op
   teacher.Update(AtStep(config.at("ema"), index));
   dist::LocalCollective local;
   center.Accumulate(teacher_logits);
-  center.Update(local);
+  center.Update(local, teacher_logits.size(0));
   student.record.CheckUpdate(golden, name);
+}
+
+torch::Tensor TeacherLogits(pretrain::EmaTeacher& teacher, const torch::Tensor& views) {
+  const auto [tokens, attention] = teacher.Tokens(views, /*needs_attention=*/false);
+  return teacher.LogitsOf(tokens.select(1, 0));
 }
 
 void CheckTeacher(GoldenCase& golden, const std::string& step,
@@ -161,7 +166,7 @@ void CheckG2ll(GoldenCase& golden) {
     const std::string name = "step" + std::to_string(step);
     const torch::Tensor mask = golden.Input(name + ".mask");
     const torch::Tensor visible = PatchIds(mask, false);
-    const torch::Tensor teacher_logits = teacher.Logits(views);
+    const torch::Tensor teacher_logits = TeacherLogits(teacher, views);
     const torch::Tensor latent = student.encoder->forward_visible(views, visible);
     const torch::Tensor logits = student.head->forward(latent.select(1, 0));
     const torch::Tensor mse =
@@ -192,7 +197,7 @@ void CheckDino(GoldenCase& golden) {
   const torch::Tensor views = Views(golden);
   for (int step = 0; step < 2; ++step) {
     const std::string name = "step" + std::to_string(step);
-    const torch::Tensor teacher_logits = teacher.Logits(views);
+    const torch::Tensor teacher_logits = TeacherLogits(teacher, views);
     const torch::Tensor logits =
         student.head->forward(student.encoder->forward(views).select(1, 0));
     const torch::Tensor loss = loss::DistillationLoss(

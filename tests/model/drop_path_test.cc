@@ -14,7 +14,8 @@ TEST(DropPathRate, RisesLinearlyFromTheFirstBlockToTheLast) {
   EXPECT_EQ(DropPathRate(Deep(0.1), 0), 0);
   EXPECT_DOUBLE_EQ(DropPathRate(Deep(0.1), 2), 0.05);
   EXPECT_DOUBLE_EQ(DropPathRate(Deep(0.1), 4), 0.1);
-  EXPECT_DOUBLE_EQ(DropPathRate({.depth = 1, .drop_path = 0.1}, 0), 0.1);
+  // The only block is the first.
+  EXPECT_EQ(DropPathRate({.depth = 1, .drop_path = 0.1}, 0), 0);
 }
 
 TEST(DrawKeepScales, AreUndefinedWithoutStochasticDepth) {

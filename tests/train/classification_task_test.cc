@@ -117,7 +117,6 @@ TEST(ClassificationTaskTest, WithoutAValidationSplitThereAreNoScores) {
   dist::LocalCollective alone;
   pretrain::ClassificationTask task(test::TinyClassificationOptions(1),
                                     test::FakeClassificationLoader({}), nullptr, alone);
-  EXPECT_FALSE(task.IsValidationDue(1));
   EXPECT_TRUE(task.Validate()->empty());
 }
 

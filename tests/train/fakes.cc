@@ -196,6 +196,7 @@ absl::Status RunLoop(train::TrainTask& task, dist::Collective& collective, Recor
   options.images_in_last_step = run.images_per_step;
   options.accumulate = run.accumulate;
   options.clip = run.clip;
+  options.validate_every = run.validate_every;
   train::TrainLoop loop(options, task, optimizer, collective, telemetry, checkpointer);
   return loop.Run(run.stop);
 }

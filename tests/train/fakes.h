@@ -90,6 +90,7 @@ struct LoopRun {
   double clip = 3;
   int64_t images_per_step = 8;
   int64_t accumulate = 1;
+  int64_t validate_every = 0;
   std::stop_token stop = {};
   train::History history = {};
 };

@@ -1,6 +1,7 @@
 // Training in bf16: matrix products are narrow, everything that decides is not.
 #include "worker/train/precision.h"
 
+#include <ATen/autocast_mode.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
@@ -65,7 +66,7 @@ std::map<std::string, double> Step(const pretrain::PretrainOptions& options, boo
     result = task.ComputeLoss(kFirst, {0, 8});
   }
   result.loss.backward();
-  task.AfterStep(kFirst);
+  task.AfterStep(kFirst, {});
 
   EXPECT_EQ(result.loss.scalar_type(), torch::kFloat32);
   std::map<std::string, double> values;
@@ -107,6 +108,19 @@ TEST(Bf16Test, LossesCentreAndTeacherOfDinoStayFloat32AndCloseToFp32) { ExpectCl
 
 TEST(Bf16Test, LossesWithMaskTokensAndSinkhornStayFloat32AndCloseToFp32) {
   ExpectCloseToFp32(MaskTokensAndSinkhorn());
+}
+
+TEST(Bf16Test, AScopeLeavesAutocastAsItWas) {
+  at::autocast::set_autocast_dtype(torch::kCPU, torch::kFloat16);
+  {
+    const Bf16Scope outer(true, torch::kCPU);
+    { const Bf16Scope inner(true, torch::kCPU); }
+    EXPECT_TRUE(at::autocast::is_autocast_enabled(torch::kCPU));
+    EXPECT_EQ(at::autocast::get_autocast_dtype(torch::kCPU), torch::kBFloat16);
+  }
+  EXPECT_FALSE(at::autocast::is_autocast_enabled(torch::kCPU));
+  EXPECT_EQ(at::autocast::get_autocast_dtype(torch::kCPU), torch::kFloat16);
+  at::autocast::set_autocast_dtype(torch::kCPU, torch::kBFloat16);  // torch's own
 }
 
 // Autocast keeps bf16 copies of weights; those of the pass without a graph, in which a

@@ -95,7 +95,7 @@ TEST(PretrainLossesTest, PatchDistillationIsTheMeanOverMaskedPatchesThenOverView
 
   // Its centre is that of patches, and a tenth of their mean after a step.
   EXPECT_EQ(task.patch_center()->value().abs().max().item<double>(), 0);
-  task.AfterStep(kFirst);
+  task.AfterStep(kFirst, {});
   EXPECT_TRUE(
       torch::allclose(task.patch_center()->value(), teacher.mean(0, true) * 0.1, 1e-4, 1e-6));
 }
@@ -160,7 +160,7 @@ TEST(PretrainLossesTest, TheCenterEntersOnlyTheNextStepsLoss) {
               loss::DistillationLoss(student, teacher, torch::zeros({1, 64}), {}).item<double>(),
               1e-5);
   EXPECT_EQ(values.at("center_norm"), 0);
-  task.AfterStep(kFirst);
+  task.AfterStep(kFirst, {});
   EXPECT_TRUE(torch::allclose(task.center()->value(), teacher.mean(0, true) * 0.1, 1e-4, 1e-6));
 }
 

@@ -36,10 +36,8 @@ class ScriptedTask final : public train::TrainTask {
     if (context.step == bad_gradient_step) loss = loss + (w_ * 0).sqrt().sum();
     return {loss, {{"loss", loss.detach()}, {"loss/part", loss.detach()}}, part.size()};
   }
-  void AfterStep(const train::StepContext&) override {}
-  bool IsValidationDue(int64_t num_steps) const override {
-    num_steps_ = num_steps;
-    return !selection.empty();
+  void AfterStep(const train::StepContext& context, const train::Scores&) override {
+    num_steps_ = context.step + 1;
   }
   absl::StatusOr<train::Scores> Validate() override {
     return train::Scores{{"val/dice", score_at(num_steps_)}};
@@ -49,7 +47,7 @@ class ScriptedTask final : public train::TrainTask {
   absl::Status LoadState(const std::string&) override { return absl::OkStatus(); }
 
  private:
-  mutable int64_t num_steps_ = 0;
+  int64_t num_steps_ = 0;
   torch::Tensor w_ = torch::ones({2}, torch::requires_grad());
 };
 

@@ -90,7 +90,7 @@ std::vector<double> ThreeUpdates(train::TrainTask& task, int64_t accumulate,
     numbers.push_back(LossAndGradients(task, context, accumulate, collective, *reducer));
     train::ClipGradients(optimizer.parameters(), clip);
     optimizer.Step(/*lr=*/1e-3, /*weight_decay=*/0.05, task.PlanStep(context).frozen);
-    task.AfterStep(context);
+    task.AfterStep(context, {});
   }
   for (const torch::Tensor& tensor : tensors) Append(tensor, numbers);
   return numbers;

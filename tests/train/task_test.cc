@@ -175,7 +175,7 @@ TEST(TrainLoopTest, AGradientThatIsNotFiniteEndsTheRunAndIsNamed) {
   task.selection = "val/dice";
   task.score_at = [](int64_t num_steps) { return num_steps == 1 ? 0.9 : 0.1; };
   task.bad_gradient_step = 2;
-  LoopRun run{.last_step = 9, .storage = storage.path()};
+  LoopRun run{.last_step = 9, .storage = storage.path(), .validate_every = 1};
 
   const absl::Status status = test::RunLoop(task, alone, recorder, run);
 
@@ -263,7 +263,7 @@ TEST(TrainLoopTest, KeepsTheBestScoreAndTheLastState) {
   test::ScriptedTask task;
   task.selection = "val/dice";
   task.score_at = [](int64_t num_steps) { return num_steps == 2 ? 0.9 : 0.1; };
-  LoopRun run{.last_step = 4, .storage = storage.path()};
+  LoopRun run{.last_step = 4, .storage = storage.path(), .validate_every = 1};
 
   ASSERT_TRUE(test::RunLoop(task, alone, recorder, run).ok());
 

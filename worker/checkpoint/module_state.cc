@@ -78,6 +78,11 @@ absl::Status LoadState(const NamedTensors& destination, const TensorMap& source,
   return absl::OkStatus();
 }
 
+absl::Status LoadStateFile(const NamedTensors& destination, const std::filesystem::path& file) {
+  G2LL_ASSIGN_OR_RETURN(const TensorMap tensors, LoadTensors(file));
+  return LoadState(destination, tensors, file.string());
+}
+
 absl::Status LoadModule(torch::nn::Module& module, const TensorMap& source, std::string_view what,
                         std::string_view prefix) {
   return LoadState(StateOf(module, prefix), source, what);

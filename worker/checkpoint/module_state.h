@@ -4,6 +4,7 @@
 #include <torch/nn/module.h>
 #include <torch/types.h>
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,10 @@ NamedTensors StateOf(const torch::nn::Module& module, std::string_view prefix = 
 // unexpected and misshapen tensors (the first few of each, with shapes).
 absl::Status LoadState(const NamedTensors& destination, const TensorMap& source,
                        std::string_view what);
+
+// LoadState from a tensor file, which the messages name. Errors: those of LoadTensors and
+// of LoadState.
+absl::Status LoadStateFile(const NamedTensors& destination, const std::filesystem::path& file);
 
 // LoadState into StateOf(module, prefix).
 absl::Status LoadModule(torch::nn::Module& module, const TensorMap& source, std::string_view what,

@@ -2,7 +2,6 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/module_state.h"
 #include "worker/checkpoint/tensor_file.h"
+#include "worker/data/sampler.h"
 #include "worker/finetune/encoder_fit.h"
 #include "worker/metric/overlap.h"
 #include "worker/model/drop_path.h"
@@ -24,11 +24,6 @@ namespace {
 constexpr char kEncoderFile[] = "encoder.safetensors";
 constexpr char kSegmentationFile[] = "segmentation.safetensors";
 constexpr char kRawFile[] = "raw.safetensors";
-
-absl::Status LoadFile(const std::filesystem::path& file, const checkpoint::NamedTensors& into) {
-  G2LL_ASSIGN_OR_RETURN(const auto tensors, checkpoint::LoadTensors(file));
-  return checkpoint::LoadState(into, tensors, file.string());
-}
 
 // Encoder and decoder together.
 checkpoint::NamedTensors WholeState(const model::SegmentationNetwork& network) {
@@ -167,14 +162,8 @@ std::string SegmentationTask::NonFiniteInput() const {
   return train::NonFiniteImages(batch_.images, batch_.indices, options_.image_id);
 }
 
-void SegmentationTask::AfterStep(const train::StepContext& context) {
+void SegmentationTask::AfterStep(const train::StepContext& context, const train::Scores&) {
   if (average_) average_->Update(context.step);
-}
-
-bool SegmentationTask::IsValidationDue(int64_t num_steps) const {
-  const int64_t every =
-      options_.validate_every > 0 ? options_.validate_every : options_.steps_per_epoch;
-  return validation_ != nullptr && num_steps % every == 0;
 }
 
 absl::StatusOr<train::Scores> SegmentationTask::Validate() {
@@ -204,17 +193,11 @@ torch::Tensor SegmentationTask::Predict(const torch::Tensor& images) {
 
 absl::Status SegmentationTask::LoadValidation() {
   if (!validation_batches_.empty()) return absl::OkStatus();
-  std::vector<int64_t> indices;
-  for (int64_t i = collective_.rank(); i < validation_->size(); i += collective_.world_size()) {
-    indices.push_back(i);
-  }
-  const auto size = static_cast<size_t>(options_.validation_batch);
-  for (size_t begin = 0; begin < indices.size(); begin += size) {
-    const std::vector<int64_t> part(
-        indices.begin() + static_cast<ptrdiff_t>(begin),
-        indices.begin() + static_cast<ptrdiff_t>(std::min(begin + size, indices.size())));
+  for (const std::vector<int64_t>& indices :
+       data::OrderedShare(validation_->size(), collective_.rank(), collective_.world_size(),
+                          options_.validation_batch)) {
     G2LL_ASSIGN_OR_RETURN(auto batch,
-                          data::LoadSegmentationBatch(*validation_, part, options_.input));
+                          data::LoadSegmentationBatch(*validation_, indices, options_.input));
     validation_batches_.push_back(std::move(batch));
   }
   return absl::OkStatus();
@@ -244,9 +227,11 @@ absl::Status SegmentationTask::SaveState(checkpoint::CheckpointWriter& writer) c
 
 absl::Status SegmentationTask::LoadState(const std::string& directory) {
   const std::filesystem::path path(directory);
-  G2LL_RETURN_IF_ERROR(LoadFile(path / kEncoderFile, result()->encoder_state()));
-  G2LL_RETURN_IF_ERROR(LoadFile(path / kSegmentationFile, result()->segmentation_state()));
-  return average_ ? LoadFile(path / kRawFile, WholeState(network_)) : absl::OkStatus();
+  G2LL_RETURN_IF_ERROR(checkpoint::LoadStateFile(result()->encoder_state(), path / kEncoderFile));
+  G2LL_RETURN_IF_ERROR(
+      checkpoint::LoadStateFile(result()->segmentation_state(), path / kSegmentationFile));
+  return average_ ? checkpoint::LoadStateFile(WholeState(network_), path / kRawFile)
+                  : absl::OkStatus();
 }
 
 }  // namespace g2ll::finetune

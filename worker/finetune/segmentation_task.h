@@ -50,8 +50,6 @@ struct SegmentationTaskOptions {
   schedule::LearningRate lr;
   schedule::CosineBetween weight_decay;
   int64_t steps_per_epoch = 1;
-  // Updates between two looks at the validation split; 0: once an epoch.
-  int64_t validate_every = 0;
   Selection selection = Selection::kLast;
   // How validation images are read; batches of so many.
   data::InputOptions input;
@@ -96,8 +94,7 @@ class SegmentationTask final : public train::TrainTask {
   train::StepResult ComputeLoss(const train::StepContext& context,
                                 const train::MicroBatch& part) override;
   std::string NonFiniteInput() const override;
-  void AfterStep(const train::StepContext& context) override;
-  bool IsValidationDue(int64_t num_steps) const override;
+  void AfterStep(const train::StepContext& context, const train::Scores&) override;
   // `val/dice`, `val/iou`: means over the images of the validation split of each
   // image's own score at network size. The images are shared out over the ranks.
   absl::StatusOr<train::Scores> Validate() override;

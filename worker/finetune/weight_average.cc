@@ -15,17 +15,12 @@ WeightAverage::WeightAverage(model::SegmentationNetwork source, double momentum)
     : momentum_(momentum), network_(source->options()) {
   const torch::Tensor like = source->parameters().front();
   network_->to(like.device(), like.scalar_type());
-  const auto parameters = source->named_parameters();
-  for (auto& entry : network_->named_parameters()) {
-    entry.value().set_requires_grad(false);
-    averages_.push_back(entry.value());
-    sources_.push_back(parameters[entry.key()]);
-  }
-  const auto buffers = source->named_buffers();
-  for (auto& entry : network_->named_buffers()) {
-    average_buffers_.push_back(entry.value());
-    source_buffers_.push_back(buffers[entry.key()]);
-  }
+  // Two networks of the same options have the same tensors in the same order.
+  averages_ = network_->parameters();
+  sources_ = source->parameters();
+  average_buffers_ = network_->buffers();
+  source_buffers_ = source->buffers();
+  for (torch::Tensor& average : averages_) average.set_requires_grad(false);
   network_->eval();
   Reset();
 }
@@ -34,14 +29,16 @@ void WeightAverage::Update(int64_t step) {
   torch::NoGradGuard no_grad;
   // An interpolation leaves what is equal on both sides as it is, bit by bit.
   at::_foreach_lerp_(averages_, sources_, 1 - AverageMomentum(momentum_, step));
-  for (size_t i = 0; i < average_buffers_.size(); ++i) {
-    average_buffers_[i].copy_(source_buffers_[i]);
-  }
+  CopyBuffers();
 }
 
 void WeightAverage::Reset() {
   torch::NoGradGuard no_grad;
   for (size_t i = 0; i < averages_.size(); ++i) averages_[i].copy_(sources_[i]);
+  CopyBuffers();
+}
+
+void WeightAverage::CopyBuffers() {
   for (size_t i = 0; i < average_buffers_.size(); ++i) {
     average_buffers_[i].copy_(source_buffers_[i]);
   }

@@ -30,6 +30,8 @@ class WeightAverage {
   model::SegmentationNetwork network() const { return network_; }
 
  private:
+  void CopyBuffers();
+
   double momentum_;
   model::SegmentationNetwork network_;
   // The same tensors of average and source, side by side.

@@ -48,7 +48,7 @@ absl::Status RunEvaluate(const RankContext& context) {
   options.report_path = assignment.report_path();
   options.protocol = ProtocolOf(spec.eval());
   options.batch = std::max<int64_t>(1, spec.train().global_batch());
-  options.threads = std::max(1, assignment.threads());
+  options.threads = context.threads();
   options.device = context.device.str();
   options.seed = static_cast<uint64_t>(spec.seed());
   return evaluate::RunEvaluation(options, context.events, context.stop);

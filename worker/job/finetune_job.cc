@@ -11,7 +11,6 @@
 #include "worker/finetune/segmentation_task.h"
 #include "worker/job/encoder_source.h"
 #include "worker/job/export_config.h"
-#include "worker/job/input_scale.h"
 #include "worker/job/job_report.h"
 #include "worker/job/rank_context.h"
 #include "worker/metric/overlap.h"
@@ -35,11 +34,24 @@ absl::StatusOr<std::unique_ptr<data::Dataset>> OpenValidation(const v1::Finetune
   options.max_images = spec.data().max_validation_images();
   options.subset_seed = spec.data().subset_seed();
   auto dataset = data::Dataset::Open(options);
-  if (!dataset.ok() && spec.seg().select() == v1::SegmentationSpec::LAST) {
-    log::Warning("no validation scores", {{"reason", std::string(dataset.status().message())}});
-    return std::unique_ptr<data::Dataset>();
+  if (dataset.ok()) return dataset;
+  if (spec.seg().select() != v1::SegmentationSpec::LAST) {
+    return WithFailure(dataset.status(), FailureKind::kData);
   }
-  return dataset;
+  log::Warning("no validation scores", {{"reason", std::string(dataset.status().message())}});
+  return std::unique_ptr<data::Dataset>();
+}
+
+data::SegmentationLoaderOptions LoadingOf(const RankContext& context,
+                                          const data::InputOptions& input) {
+  const v1::FinetuneSpec& spec = context.assignment.spec().finetune();
+  data::SegmentationLoaderOptions loading;
+  loading.input = input;
+  loading.augmentation = SegmentationAugmentOf(spec.aug());
+  loading.cutmix = spec.aug().cutmix();
+  loading.seed = spec.seed();
+  loading.threads = context.threads();
+  return loading;
 }
 
 // The first validation images with what the trained network makes of them, all at the
@@ -74,63 +86,40 @@ absl::StatusOr<std::vector<report::Overlay>> PictureValidation(finetune::Segment
 
 absl::Status RunFinetune(const RankContext& context) {
   const v1::FinetuneSpec& spec = context.assignment.spec().finetune();
-  const auto source = OpenEncoderSource(context.assignment);
-  if (!source.ok()) return source.status();
-  auto data = OpenTrainingData(context, spec.data(), spec.train(), spec.seed(),
-                               /*needs_masks=*/true);
-  if (!data.ok()) return WithFailure(data.status(), FailureKind::kData);
-  auto validation = OpenValidation(spec);
-  if (!validation.ok()) return WithFailure(validation.status(), FailureKind::kData);
+  G2LL_ASSIGN_OR_RETURN(const EncoderSource source, OpenEncoderSource(context.assignment));
+  G2LL_ASSIGN_OR_RETURN(const TrainingData data, OpenTrainingData(context, /*needs_masks=*/true));
+  G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<data::Dataset> validation, OpenValidation(spec));
 
   finetune::SegmentationTaskOptions options =
-      SegmentationTaskOf(spec, data->length, source->has_learned_positions);
-  const auto scale = InputScaleOf({.norm = spec.data().norm(),
-                                   .image_size = spec.model().image_size(),
-                                   .threads = std::max(1, context.assignment.threads()),
-                                   .source_config = source->config},
-                                  *data->dataset);
-  if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
-  options.input = InputOf(spec.model(), *scale);
+      SegmentationTaskOf(spec, data.length, source.has_learned_positions);
+  G2LL_ASSIGN_OR_RETURN(options.input, OpenInput(context, *data.dataset, source.config));
   options.device = context.device;
-  options.image_id = [&data](int64_t index) { return data->dataset->id(index); };
+  options.image_id = [&dataset = *data.dataset](int64_t index) { return dataset.id(index); };
+  const data::SegmentationLoaderOptions loading = LoadingOf(context, options.input);
 
-  data::SegmentationLoaderOptions loading;
-  loading.input = options.input;
-  loading.augmentation = SegmentationAugmentOf(spec.aug());
-  loading.cutmix = spec.aug().cutmix();
-  loading.seed = spec.seed();
-  loading.threads = std::max(1, context.assignment.threads());
-
-  TrainingRun run{.kind = "FinetuneJob",
-                  .export_config_json = ExportConfigJson(options.network, options.input),
-                  .train = spec.train(),
-                  .optim = spec.optim(),
-                  .policy = spec.policy(),
-                  .seed = spec.seed(),
-                  .length = data->length,
-                  .ancestors = source->history};
-  run.training_ids = IdsOf(*data->dataset);
+  TrainingRun run{.export_config_json = ExportConfigJson(options.network, options.input),
+                  .length = data.length,
+                  .ancestors = source.history,
+                  .training_ids = IdsOf(*data.dataset)};
   finetune::SegmentationTask* trained = nullptr;  // lives until Train returns
   run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
-    if (*validation == nullptr) return absl::OkStatus();
-    G2LL_ASSIGN_OR_RETURN(report.overlays,
-                          PictureValidation(*trained, **validation, options.input));
+    if (validation == nullptr) return absl::OkStatus();
+    G2LL_ASSIGN_OR_RETURN(report.overlays, PictureValidation(*trained, *validation, options.input));
     return absl::OkStatus();
   };
-  return Train(
-      context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
-        auto loader =
-            data::SegmentationLoader::Create(*data->dataset, *data->sampler, loading, first_step);
-        if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
-        auto task = std::make_unique<finetune::SegmentationTask>(
-            options, *std::move(loader), validation->get(), context.collective);
-        if (!source->file.empty()) {
-          const absl::Status loaded = task->LoadEncoder(source->file);
-          if (!loaded.ok()) return WithFailure(loaded, FailureKind::kConfig);
-        }
-        trained = task.get();
-        return task;
-      });
+  return Train(context, run, [&](int64_t first_step) -> MadeTask {
+    auto loader =
+        data::SegmentationLoader::Create(*data.dataset, *data.sampler, loading, first_step);
+    if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
+    auto task = std::make_unique<finetune::SegmentationTask>(options, *std::move(loader),
+                                                             validation.get(), context.collective);
+    if (!source.file.empty()) {
+      const absl::Status loaded = task->LoadEncoder(source.file);
+      if (!loaded.ok()) return WithFailure(loaded, FailureKind::kConfig);
+    }
+    trained = task.get();
+    return task;
+  });
 }
 
 }  // namespace g2ll::job

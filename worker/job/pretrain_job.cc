@@ -1,11 +1,9 @@
-#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/job/export_config.h"
-#include "worker/job/input_scale.h"
 #include "worker/job/job_report.h"
 #include "worker/job/rank_context.h"
 #include "worker/pretrain/pretrain_task.h"
@@ -48,10 +46,10 @@ absl::Status CheckLosses(const pretrain::PretrainOptions& options, double gamma)
 
 data::PretrainLoaderOptions LoadingOf(const RankContext& context,
                                       pretrain::StudentInput student_input,
-                                      const data::PixelScale& scale, int64_t schedule_steps) {
+                                      const data::InputOptions& input, int64_t schedule_steps) {
   const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
   data::PretrainLoaderOptions loading;
-  loading.input = InputOf(spec.model(), scale);
+  loading.input = input;
   loading.augmentation = ViewsOf(spec.aug());
   loading.mask = MaskOf(spec.mask());
   // A student that sees everything needs no regions; random masks cost nothing.
@@ -65,7 +63,7 @@ data::PretrainLoaderOptions LoadingOf(const RankContext& context,
   loading.schedule_steps = schedule_steps;
   loading.num_views = spec.method() == v1::PretrainSpec::MAE ? 1 : 2;
   loading.seed = spec.seed();
-  loading.threads = std::max(1, context.assignment.threads());
+  loading.threads = context.threads();
   loading.cache_dir = context.assignment.cache_dir();
   return loading;
 }
@@ -75,52 +73,38 @@ data::PretrainLoaderOptions LoadingOf(const RankContext& context,
 absl::Status RunPretrain(const RankContext& context) {
   const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
   if (spec.method() == v1::PretrainSpec::SUPERVISED) return RunSupervised(context);
-  auto data = OpenTrainingData(context, spec.data(), spec.train(), spec.seed(),
-                               /*needs_masks=*/false);
-  if (!data.ok()) return WithFailure(data.status(), FailureKind::kData);
+  G2LL_ASSIGN_OR_RETURN(const TrainingData data, OpenTrainingData(context, /*needs_masks=*/false));
 
-  pretrain::PretrainOptions options = PretrainOptionsOf(spec, data->length);
-  options.image_id = [&dataset = *data->dataset](int64_t index) { return dataset.id(index); };
+  pretrain::PretrainOptions options = PretrainOptionsOf(spec, data.length);
+  options.image_id = [&dataset = *data.dataset](int64_t index) { return dataset.id(index); };
   options.device = context.device;
   const absl::Status has_work = CheckLosses(options, spec.mask().gamma());
   if (!has_work.ok()) return WithFailure(has_work, FailureKind::kConfig);
 
-  const auto scale = InputScaleOf({.norm = spec.data().norm(),
-                                   .image_size = spec.model().image_size(),
-                                   .threads = std::max(1, context.assignment.threads()),
-                                   .source_config = {}},
-                                  *data->dataset);
-  if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
+  G2LL_ASSIGN_OR_RETURN(const data::InputOptions input, OpenInput(context, *data.dataset));
   const data::PretrainLoaderOptions loading =
-      LoadingOf(context, options.student_input, *scale, data->length.schedule_steps);
+      LoadingOf(context, options.student_input, input, data.length.schedule_steps);
 
-  TrainingRun run{.kind = "PretrainJob",
-                  .export_config_json = ExportConfigJson(options.encoder, loading.input),
-                  .train = spec.train(),
-                  .optim = spec.optim(),
-                  .policy = spec.policy(),
-                  .seed = spec.seed(),
-                  .length = data->length,
-                  .ancestors = {}};
-  run.training_ids = IdsOf(*data->dataset);
+  TrainingRun run{.export_config_json = ExportConfigJson(options.encoder, input),
+                  .length = data.length,
+                  .ancestors = {},
+                  .training_ids = IdsOf(*data.dataset)};
   run.ancestors.pretrain_ids = run.training_ids;
   pretrain::PretrainTask* trained = nullptr;  // lives until Train returns
   run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
-    G2LL_ASSIGN_OR_RETURN(data::PretrainBatch batch, LoadForPictures(*data, loading));
-    report.pictures = PicturesOf(trained->Preview(std::move(batch)), {*scale, loading.input.patch},
-                                 *data->dataset);
+    G2LL_ASSIGN_OR_RETURN(data::PretrainBatch batch, LoadForPictures(data, loading));
+    report.pictures =
+        PicturesOf(trained->Preview(std::move(batch)), {input.scale, input.patch}, *data.dataset);
     return absl::OkStatus();
   };
-  return Train(
-      context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
-        auto loader =
-            data::PretrainLoader::Create(*data->dataset, *data->sampler, loading, first_step);
-        if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
-        auto task = std::make_unique<pretrain::PretrainTask>(options, *std::move(loader),
-                                                             context.collective);
-        trained = task.get();
-        return task;
-      });
+  return Train(context, run, [&](int64_t first_step) -> MadeTask {
+    auto loader = data::PretrainLoader::Create(*data.dataset, *data.sampler, loading, first_step);
+    if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
+    auto task =
+        std::make_unique<pretrain::PretrainTask>(options, *std::move(loader), context.collective);
+    trained = task.get();
+    return task;
+  });
 }
 
 }  // namespace g2ll::job

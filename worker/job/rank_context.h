@@ -3,6 +3,7 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <stop_token>
@@ -29,6 +30,9 @@ struct RankContext {
   std::stop_token stop;
   torch::Device device;
   dist::Collective& collective;
+
+  // Threads that read images, at least 1.
+  int threads() const { return std::max(1, assignment.threads()); }
 };
 
 // The images of a training job and the order in which they are seen.
@@ -38,28 +42,27 @@ struct TrainingData {
   RunLength length;
 };
 
-// Errors: those of Dataset::Open; InvalidArgument (a batch that the ranks cannot
-// share), FailedPrecondition (fewer images than ranks).
-absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const v1::DataSpec& data,
-                                              const v1::TrainSpec& train, int64_t seed,
-                                              bool needs_masks);
-
-// The same of a data set that is described whole.
+// Opens the data set `options` for the job. Errors, with a FailureKind: those of
+// Dataset::Open; InvalidArgument (a batch that the ranks cannot share),
+// FailedPrecondition (fewer images than ranks).
 absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
-                                              const data::DatasetOptions& options,
-                                              const v1::TrainSpec& train, int64_t seed);
+                                              const data::DatasetOptions& options);
+
+// The same for the data set of the job's spec, with lesion masks or without.
+absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, bool needs_masks);
+
+// How the job's network reads images: its sizes and the pixel scaling. `source_config` as
+// in InputScaleRequest. Error, with a FailureKind: DataLoss (an unreadable image).
+absl::StatusOr<data::InputOptions> OpenInput(const RankContext& context,
+                                             const data::Dataset& images,
+                                             const std::string& source_config = "");
 
 // The ids of the images, in the order of the set.
 std::vector<std::string> IdsOf(const data::Dataset& dataset);
 
-// What a checkpoint of this job says about itself and its ancestors.
+// What a checkpoint of this job says about itself and its ancestors, beside its spec.
 struct TrainingRun {
-  std::string kind;  // `PretrainJob`
   std::string export_config_json;
-  const v1::TrainSpec& train;
-  const v1::OptimSpec& optim;
-  const v1::PolicySpec& policy;
-  int64_t seed = 0;
   RunLength length;
   train::History ancestors;                    // runs and images that this job builds on
   std::vector<std::string> training_ids = {};  // images that it learns from
@@ -68,8 +71,8 @@ struct TrainingRun {
 };
 
 // Makes the task once the first step is known: a loader starts there.
-using MakeTask =
-    std::function<absl::StatusOr<std::unique_ptr<train::TrainTask>>(int64_t first_step)>;
+using MadeTask = absl::StatusOr<std::unique_ptr<train::TrainTask>>;
+using MakeTask = std::function<MadeTask(int64_t first_step)>;
 
 // Trains: optimiser, resume, loop, checkpoints.
 absl::Status Train(const RankContext& context, const TrainingRun& run, const MakeTask& make_task);

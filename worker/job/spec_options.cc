@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
+#include "worker/data/subset.h"
 
 namespace g2ll::job {
 namespace {
@@ -179,10 +180,7 @@ absl::StatusOr<bool> ChooseBf16(v1::TrainSpec::Precision precision, const Device
 }
 
 absl::StatusOr<data::Split> SplitOf(const v1::DataSpec& spec) {
-  if (spec.split() == "train") return data::Split::kTrain;
-  if (spec.split() == "validation") return data::Split::kValidation;
-  if (spec.split() == "test") return data::Split::kTest;
-  if (spec.split() == "all") return data::Split::kAll;
+  if (const auto split = data::SplitNamed(spec.split())) return *split;
   return absl::InvalidArgumentError(
       absl::StrCat("spec.data.split: ", spec.split(), " is not train, validation, test or all"));
 }
@@ -310,7 +308,6 @@ finetune::SegmentationTaskOptions SegmentationTaskOf(const v1::FinetuneSpec& spe
   options.lr = LearningRateOf(spec.optim(), length);
   options.weight_decay = WeightDecayOf(spec.optim(), length);
   options.steps_per_epoch = length.steps_per_epoch;
-  options.validate_every = spec.train().validate_every();
   options.selection = SelectionOf(seg.select());
   options.seed = spec.seed();
   return options;

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -10,7 +9,6 @@
 #include "proto/common/status_macros.h"
 #include "worker/data/classification_loader.h"
 #include "worker/job/export_config.h"
-#include "worker/job/input_scale.h"
 #include "worker/job/job_report.h"
 #include "worker/job/rank_context.h"
 #include "worker/pretrain/classification_task.h"
@@ -29,10 +27,10 @@ absl::StatusOr<data::DatasetOptions> DiagnosesOf(const v1::DataSpec& spec) {
   return options;
 }
 
-// The source's validation images with a diagnosis; null if there are none. Nothing is
-// excluded from them: they are looked at and not learned from.
-std::unique_ptr<data::Dataset> OpenValidation(data::DatasetOptions options,
-                                              const data::ClassLabels& training) {
+// The source's validation images with a diagnosis, of the same classes as all of its
+// images; null if there are none. Nothing is excluded from them: they are looked at and
+// not learned from.
+std::unique_ptr<data::Dataset> OpenValidation(data::DatasetOptions options) {
   options.split = data::Split::kValidation;
   options.exclude_ids.clear();
   options.fraction = 1;
@@ -42,8 +40,7 @@ std::unique_ptr<data::Dataset> OpenValidation(data::DatasetOptions options,
     log::Warning("no validation scores", {{"reason", std::string(dataset.status().message())}});
     return nullptr;
   }
-  // Both come from one table, so this holds by construction.
-  return (*dataset)->classes().names == training.names ? *std::move(dataset) : nullptr;
+  return *std::move(dataset);
 }
 
 // Weights of the classes from the training images' counts, which are logged.
@@ -69,7 +66,8 @@ std::string WithClasses(const std::string& export_config, const std::vector<std:
 }
 
 pretrain::ClassificationTaskOptions TaskOptions(const RankContext& context,
-                                                const TrainingData& data) {
+                                                const TrainingData& data,
+                                                const data::InputOptions& input) {
   const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
   const data::ClassLabels& labels = data.dataset->classes();
   pretrain::ClassificationTaskOptions options;
@@ -80,7 +78,7 @@ pretrain::ClassificationTaskOptions TaskOptions(const RankContext& context,
   options.lr = LearningRateOf(spec.optim(), data.length);
   options.weight_decay = WeightDecayOf(spec.optim(), data.length);
   options.steps_per_epoch = data.length.steps_per_epoch;
-  options.validate_every = spec.train().validate_every();
+  options.input = input;
   options.seed = spec.seed();
   options.device = context.device;
   options.image_id = [&dataset = *data.dataset](int64_t index) { return dataset.id(index); };
@@ -114,53 +112,36 @@ absl::StatusOr<std::vector<report::TrainingPicture>> LoadPictures(
 
 absl::Status RunSupervised(const RankContext& context) {
   const v1::PretrainSpec& spec = context.assignment.spec().pretrain();
-  const auto dataset_options = DiagnosesOf(spec.data());
-  if (!dataset_options.ok()) return WithFailure(dataset_options.status(), FailureKind::kConfig);
-  const auto data = OpenTrainingData(context, *dataset_options, spec.train(), spec.seed());
-  if (!data.ok()) return WithFailure(data.status(), FailureKind::kData);
-  const std::unique_ptr<data::Dataset> validation =
-      OpenValidation(*dataset_options, data->dataset->classes());
-
-  const int threads = std::max(1, context.assignment.threads());
-  const auto scale = InputScaleOf({.norm = spec.data().norm(),
-                                   .image_size = spec.model().image_size(),
-                                   .threads = threads,
-                                   .source_config = {}},
-                                  *data->dataset);
-  if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
-  pretrain::ClassificationTaskOptions options = TaskOptions(context, *data);
-  options.input = InputOf(spec.model(), *scale);
+  const auto diagnoses = DiagnosesOf(spec.data());
+  if (!diagnoses.ok()) return WithFailure(diagnoses.status(), FailureKind::kConfig);
+  G2LL_ASSIGN_OR_RETURN(const TrainingData data, OpenTrainingData(context, *diagnoses));
+  const std::unique_ptr<data::Dataset> validation = OpenValidation(*diagnoses);
+  G2LL_ASSIGN_OR_RETURN(const data::InputOptions input, OpenInput(context, *data.dataset));
+  const pretrain::ClassificationTaskOptions options = TaskOptions(context, data, input);
 
   data::ClassificationLoaderOptions loading;
-  loading.input = options.input;
+  loading.input = input;
   loading.augmentation = ViewsOf(spec.aug());
   loading.seed = spec.seed();
-  loading.threads = threads;
+  loading.threads = context.threads();
 
-  TrainingRun run{
-      .kind = "PretrainJob",
-      .export_config_json = WithClasses(ExportConfigJson(options.network.vit, options.input),
-                                        data->dataset->classes().names),
-      .train = spec.train(),
-      .optim = spec.optim(),
-      .policy = spec.policy(),
-      .seed = spec.seed(),
-      .length = data->length,
-      .ancestors = {}};
-  run.training_ids = IdsOf(*data->dataset);
+  TrainingRun run{.export_config_json = WithClasses(ExportConfigJson(options.network.vit, input),
+                                                    data.dataset->classes().names),
+                  .length = data.length,
+                  .ancestors = {},
+                  .training_ids = IdsOf(*data.dataset)};
   run.ancestors.pretrain_ids = run.training_ids;
   run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
-    G2LL_ASSIGN_OR_RETURN(report.pictures, LoadPictures(*data, loading));
+    G2LL_ASSIGN_OR_RETURN(report.pictures, LoadPictures(data, loading));
     return absl::OkStatus();
   };
-  return Train(
-      context, run, [&](int64_t first_step) -> absl::StatusOr<std::unique_ptr<train::TrainTask>> {
-        auto loader =
-            data::ClassificationLoader::Create(*data->dataset, *data->sampler, loading, first_step);
-        if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
-        return std::make_unique<pretrain::ClassificationTask>(options, *std::move(loader),
-                                                              validation.get(), context.collective);
-      });
+  return Train(context, run, [&](int64_t first_step) -> MadeTask {
+    auto loader =
+        data::ClassificationLoader::Create(*data.dataset, *data.sampler, loading, first_step);
+    if (!loader.ok()) return WithFailure(loader.status(), FailureKind::kData);
+    return std::make_unique<pretrain::ClassificationTask>(options, *std::move(loader),
+                                                          validation.get(), context.collective);
+  });
 }
 
 }  // namespace g2ll::job

@@ -7,9 +7,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "proto/common/log.h"
+#include "proto/common/spec_access.h"
 #include "proto/common/status_macros.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/dist/cuda_backend.h"
+#include "worker/job/input_scale.h"
 #include "worker/job/job_report.h"
 #include "worker/job/rank_context.h"
 #include "worker/train/checkpointer.h"
@@ -44,13 +46,13 @@ train::Checkpointer::Options CheckpointerOptions(const RankContext& context, con
   options.parent = assignment.checkpoint_parent();
   options.manifest.job = assignment.job();
   options.manifest.job_uid = assignment.job_uid();
-  options.manifest.kind = run.kind;
+  options.manifest.kind = std::string(spec::KindName(assignment.spec()));
   options.manifest.epoch = assignment.epoch();
   options.manifest.config_digest = ConfigDigest(assignment);
   options.config_json = ConfigJson(assignment);
   options.export_config_json = run.export_config_json;
   options.training_ids = run.training_ids;
-  options.every = CheckpointInterval(run.policy);
+  options.every = CheckpointInterval(spec::Policy(assignment.spec()));
   options.selection_score = task.SelectionScore();
   return options;
 }
@@ -68,20 +70,21 @@ absl::StatusOr<bool> ChoosePrecision(v1::TrainSpec::Precision precision, torch::
 
 }  // namespace
 
-absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, const v1::DataSpec& spec,
-                                              const v1::TrainSpec& train, int64_t seed,
-                                              bool needs_masks) {
-  G2LL_ASSIGN_OR_RETURN(data::DatasetOptions options, DatasetOf(spec));
-  options.needs_masks = needs_masks;
-  return OpenTrainingData(context, options, train, seed);
+absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context, bool needs_masks) {
+  absl::StatusOr<data::DatasetOptions> options = DatasetOf(spec::Data(context.assignment.spec()));
+  if (!options.ok()) return WithFailure(options.status(), FailureKind::kConfig);
+  options->needs_masks = needs_masks;
+  return OpenTrainingData(context, *options);
 }
 
 absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
-                                              const data::DatasetOptions& options,
-                                              const v1::TrainSpec& train, int64_t seed) {
+                                              const data::DatasetOptions& options) {
+  absl::StatusOr<std::unique_ptr<data::Dataset>> dataset = data::Dataset::Open(options);
+  if (!dataset.ok()) return WithFailure(dataset.status(), FailureKind::kData);
   TrainingData training;
-  G2LL_ASSIGN_OR_RETURN(training.dataset, data::Dataset::Open(options));
+  training.dataset = *std::move(dataset);
 
+  const v1::TrainSpec& train = spec::Train(context.assignment.spec());
   const int world_size = context.collective.world_size();
   const int64_t num_images = training.dataset->size();
   if (train.global_batch() % world_size != 0) {
@@ -91,14 +94,15 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
         FailureKind::kConfig);
   }
   if (num_images < world_size) {
-    return absl::FailedPreconditionError(absl::StrCat(options.source, ": ", num_images,
-                                                      " images cannot feed ", world_size,
-                                                      " ranks; use fewer ranks"));
+    return WithFailure(absl::FailedPreconditionError(
+                           absl::StrCat(options.source, ": ", num_images, " images cannot feed ",
+                                        world_size, " ranks; use fewer ranks")),
+                       FailureKind::kData);
   }
   data::ShardSampler::Options sampler;
   sampler.num_images = num_images;
   sampler.global_batch = train.global_batch();
-  sampler.seed = seed;
+  sampler.seed = spec::SeedOf(context.assignment.spec());
   sampler.rank = context.collective.rank();
   sampler.world_size = world_size;
   sampler.drop_last = !train.has_drop_last() || train.drop_last();
@@ -120,6 +124,19 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
   return training;
 }
 
+absl::StatusOr<data::InputOptions> OpenInput(const RankContext& context,
+                                             const data::Dataset& images,
+                                             const std::string& source_config) {
+  const v1::ModelSpec& model = spec::Model(context.assignment.spec());
+  const auto scale = InputScaleOf({.norm = spec::Data(context.assignment.spec()).norm(),
+                                   .image_size = model.image_size(),
+                                   .threads = context.threads(),
+                                   .source_config = source_config},
+                                  images);
+  if (!scale.ok()) return WithFailure(scale.status(), FailureKind::kData);
+  return InputOf(model, *scale);
+}
+
 std::vector<std::string> IdsOf(const data::Dataset& dataset) {
   std::vector<std::string> ids;
   for (int64_t i = 0; i < dataset.size(); ++i) ids.push_back(dataset.id(i));
@@ -127,7 +144,9 @@ std::vector<std::string> IdsOf(const data::Dataset& dataset) {
 }
 
 absl::Status Train(const RankContext& context, const TrainingRun& run, const MakeTask& make_task) {
-  const absl::StatusOr<bool> is_bf16 = ChoosePrecision(run.train.precision(), context.device);
+  const v1::TrainSpec& train = spec::Train(context.assignment.spec());
+  const v1::OptimSpec& optim = spec::Optim(context.assignment.spec());
+  const absl::StatusOr<bool> is_bf16 = ChoosePrecision(train.precision(), context.device);
   if (!is_bf16.ok()) return WithFailure(is_bf16.status(), FailureKind::kConfig);
   const std::string resume = ResumeDirectory(context.assignment);
   int64_t first_step = 0;
@@ -136,12 +155,12 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
     first_step = manifest.step;
   }
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<train::TrainTask> task, make_task(first_step));
-  train::AdamW optimizer(task->Parameters(), AdamOf(run.optim));
+  train::AdamW optimizer(task->Parameters(), AdamOf(optim));
 
   train::History history = run.ancestors;
   train::RunRecord record;
   record.job = ShortJobName(context.assignment);
-  record.kind = run.kind;
+  record.kind = std::string(spec::KindName(context.assignment.spec()));
   history.runs.push_back(std::move(record));
   train::Checkpointer checkpointer(CheckpointerOptions(context, run, *task), context.events,
                                    history);
@@ -160,9 +179,10 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
   options.last_step = run.length.last_step;
   options.images_per_step = run.length.images_per_step;
   options.images_in_last_step = run.length.images_in_last_step;
-  options.accumulate = std::max(1, run.train.accumulate());
-  options.clip = run.optim.clip();
-  options.clip_mode = ClipModeOf(run.optim);
+  options.accumulate = std::max(1, train.accumulate());
+  options.clip = optim.clip();
+  options.clip_mode = ClipModeOf(optim);
+  options.validate_every = train.validate_every();
   options.is_bf16 = *is_bf16;
   options.device = context.device;
   train::TrainLoop loop(options, *task, optimizer, context.collective, telemetry, checkpointer);

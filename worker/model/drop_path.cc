@@ -2,13 +2,14 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "worker/random/rng.h"
 
 namespace g2ll::model {
 
 double DropPathRate(const VitOptions& options, int block) {
-  if (options.depth == 1) return options.drop_path;
-  return options.drop_path * block / (options.depth - 1);
+  return options.drop_path * block / std::max(options.depth - 1, 1);
 }
 
 torch::Tensor DrawKeepScales(const VitOptions& options, const DropPathKeys& keys) {

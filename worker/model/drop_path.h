@@ -19,7 +19,7 @@ struct DropPathKeys {
 };
 
 // Chance that a sample skips a branch of block `block`: 0 in the first, linear up
-// to `options.drop_path` in the last (DINO; method section 1.1).
+// to `options.drop_path` in the last (DINO; method section 1.1). 0 in an only block.
 double DropPathRate(const VitOptions& options, int block);
 
 // What a residual branch counts for: 0 where it is skipped, else 1 / (1 - rate), so

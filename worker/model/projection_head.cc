@@ -1,8 +1,8 @@
 #include "worker/model/projection_head.h"
 
-#include <c10/core/DispatchKeySet.h>
-#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/torch.h>
+
+#include "worker/loss/precision.h"
 
 namespace g2ll::model {
 
@@ -15,7 +15,7 @@ WeightNormLinearImpl::WeightNormLinearImpl(int64_t in_dim, int64_t out_dim,
 torch::Tensor WeightNormLinearImpl::forward(const torch::Tensor& input) {
   // Its outputs are divided by temperatures down to 0.04 before a softmax: bf16 has
   // too few digits for them, and the layer is a small part of a step.
-  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+  const loss::FullPrecisionScope full_precision;
   return torch::linear(input.to(weight_v_.scalar_type()),
                        torch::_weight_norm(weight_v_, weight_g_, /*dim=*/0));
 }
@@ -31,11 +31,9 @@ ProjectionHeadImpl::ProjectionHeadImpl(const ProjectionHeadOptions& options) : o
 }
 
 torch::Tensor ProjectionHeadImpl::forward(const torch::Tensor& features) {
-  const torch::Tensor code = mlp_->forward(features);
-  const torch::Tensor wide =
-      code.scalar_type() == torch::kFloat64 ? code : code.to(torch::kFloat32);
-  return last_layer_->forward(torch::nn::functional::normalize(
-      wide, torch::nn::functional::NormalizeFuncOptions().dim(-1)));
+  namespace F = torch::nn::functional;
+  const torch::Tensor code = loss::Widen(mlp_->forward(features));
+  return last_layer_->forward(F::normalize(code, F::NormalizeFuncOptions().dim(-1)));
 }
 
 }  // namespace g2ll::model

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "worker/loss/precision.h"
+
 namespace g2ll::model {
 
 AttentionImpl::AttentionImpl(int64_t dim, int64_t heads) : heads_(heads) {
@@ -13,30 +15,25 @@ AttentionImpl::AttentionImpl(int64_t dim, int64_t heads) : heads_(heads) {
   proj_ = register_module("proj", torch::nn::Linear(dim, dim));
 }
 
+std::vector<torch::Tensor> AttentionImpl::project(const torch::Tensor& tokens) {
+  return qkv_->forward(tokens)
+      .reshape({tokens.size(0), tokens.size(1), 3, heads_, tokens.size(2) / heads_})
+      .permute({2, 0, 3, 1, 4})
+      .unbind(0);
+}
+
 torch::Tensor AttentionImpl::forward(const torch::Tensor& tokens) {
-  const int64_t batch = tokens.size(0);
-  const int64_t count = tokens.size(1);
-  const int64_t dim = tokens.size(2);
-  const auto qkv = qkv_->forward(tokens)
-                       .reshape({batch, count, 3, heads_, dim / heads_})
-                       .permute({2, 0, 3, 1, 4})
-                       .unbind(0);
+  const auto qkv = project(tokens);
   const torch::Tensor mixed = torch::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
-  return proj_->forward(mixed.transpose(1, 2).reshape({batch, count, dim}));
+  return proj_->forward(mixed.transpose(1, 2).reshape(tokens.sizes()));
 }
 
 torch::Tensor AttentionImpl::first_token_attention(const torch::Tensor& tokens) {
-  const int64_t batch = tokens.size(0);
-  const int64_t count = tokens.size(1);
-  const int64_t width = tokens.size(2) / heads_;
-  const auto qkv = qkv_->forward(tokens)
-                       .reshape({batch, count, 3, heads_, width})
-                       .permute({2, 0, 3, 1, 4})
-                       .unbind(0);
-  const torch::Tensor query = qkv[0].slice(2, 0, 1) / std::sqrt(static_cast<double>(width));
-  torch::Tensor scores = torch::matmul(query, qkv[1].transpose(2, 3)).squeeze(2);
-  if (scores.scalar_type() != torch::kFloat64) scores = scores.to(torch::kFloat32);
-  return torch::softmax(scores, -1).mean(1).slice(1, 1);
+  const auto qkv = project(tokens);
+  const auto width = static_cast<double>(qkv[0].size(3));
+  const torch::Tensor query = qkv[0].slice(2, 0, 1) / std::sqrt(width);
+  const torch::Tensor scores = torch::matmul(query, qkv[1].transpose(2, 3)).squeeze(2);
+  return torch::softmax(loss::Widen(scores), -1).mean(1).slice(1, 1);
 }
 
 MlpImpl::MlpImpl(int64_t dim) {

@@ -7,6 +7,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <vector>
 
 namespace g2ll::model {
 
@@ -28,6 +29,9 @@ class AttentionImpl : public torch::nn::Module {
   torch::Tensor first_token_attention(const torch::Tensor& tokens);
 
  private:
+  // Queries, keys and values, each [B,heads,t,D/heads].
+  std::vector<torch::Tensor> project(const torch::Tensor& tokens);
+
   int64_t heads_;
   torch::nn::Linear qkv_{nullptr};
   torch::nn::Linear proj_{nullptr};

@@ -2,7 +2,6 @@
 
 #include <torch/torch.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/module_state.h"
 #include "worker/checkpoint/tensor_file.h"
+#include "worker/data/sampler.h"
 #include "worker/model/drop_path.h"
 #include "worker/model/initialization.h"
 
@@ -23,11 +23,6 @@ constexpr char kClassifierPrefix[] = "classifier.";
 // Validation images are kept in memory up to this, else read again each time.
 constexpr int64_t kMaxKeptBytes = int64_t{512} << 20;
 
-absl::Status LoadFile(const std::filesystem::path& file, const checkpoint::NamedTensors& into) {
-  G2LL_ASSIGN_OR_RETURN(const auto tensors, checkpoint::LoadTensors(file));
-  return checkpoint::LoadState(into, tensors, file.string());
-}
-
 }  // namespace
 
 ClassificationTask::ClassificationTask(const ClassificationTaskOptions& options,
@@ -39,6 +34,9 @@ ClassificationTask::ClassificationTask(const ClassificationTaskOptions& options,
       validation_(validation),
       collective_(collective),
       network_(options.network) {
+  TORCH_CHECK(validation == nullptr || static_cast<int64_t>(validation->classes().names.size()) ==
+                                           options.network.num_classes,
+              "the validation split has other classes than the network");
   model::InitializeClassifier(network_, model::MakeGenerator(static_cast<uint64_t>(options.seed)));
   network_->to(options.device, options.dtype);
 }
@@ -97,12 +95,6 @@ std::string ClassificationTask::NonFiniteInput() const {
   return train::NonFiniteImages(batch_.images, batch_.indices, options_.image_id);
 }
 
-bool ClassificationTask::IsValidationDue(int64_t num_steps) const {
-  const int64_t every =
-      options_.validate_every > 0 ? options_.validate_every : options_.steps_per_epoch;
-  return validation_ != nullptr && num_steps % every == 0;
-}
-
 absl::StatusOr<train::Scores> ClassificationTask::Validate() {
   if (validation_ == nullptr) return train::Scores{};
   torch::Tensor counts;
@@ -126,21 +118,14 @@ absl::StatusOr<torch::Tensor> ClassificationTask::CountRecognised() {
   for (const data::ClassificationBatch& batch : validation_batches_) Count(batch, counts);
   if (!validation_batches_.empty()) return counts;
 
-  std::vector<int64_t> indices;
-  for (int64_t i = collective_.rank(); i < validation_->size(); i += collective_.world_size()) {
-    indices.push_back(i);
-  }
   const int64_t side = options_.input.image_size;
-  const bool is_kept =
-      static_cast<int64_t>(indices.size()) * 3 * side * side * int64_t{sizeof(float)} <=
-      kMaxKeptBytes;
-  const auto size = static_cast<size_t>(options_.validation_batch);
-  for (size_t begin = 0; begin < indices.size(); begin += size) {
-    const size_t end = std::min(begin + size, indices.size());
-    const std::vector<int64_t> part(indices.begin() + static_cast<ptrdiff_t>(begin),
-                                    indices.begin() + static_cast<ptrdiff_t>(end));
+  const int world_size = collective_.world_size();
+  const int64_t largest_share = (validation_->size() + world_size - 1) / world_size;
+  const bool is_kept = largest_share * 3 * side * side * int64_t{sizeof(float)} <= kMaxKeptBytes;
+  for (const std::vector<int64_t>& indices : data::OrderedShare(
+           validation_->size(), collective_.rank(), world_size, options_.validation_batch)) {
     G2LL_ASSIGN_OR_RETURN(data::ClassificationBatch batch,
-                          data::LoadClassificationBatch(*validation_, part, options_.input));
+                          data::LoadClassificationBatch(*validation_, indices, options_.input));
     Count(batch, counts);
     if (is_kept) validation_batches_.push_back(std::move(batch));
   }
@@ -164,9 +149,10 @@ absl::Status ClassificationTask::SaveState(checkpoint::CheckpointWriter& writer)
 
 absl::Status ClassificationTask::LoadState(const std::string& directory) {
   const std::filesystem::path path(directory);
-  G2LL_RETURN_IF_ERROR(LoadFile(path / kEncoderFile, checkpoint::StateOf(*network_->encoder())));
-  return LoadFile(path / kClassifierFile,
-                  checkpoint::StateOf(*network_->head(), kClassifierPrefix));
+  G2LL_RETURN_IF_ERROR(
+      checkpoint::LoadStateFile(checkpoint::StateOf(*network_->encoder()), path / kEncoderFile));
+  return checkpoint::LoadStateFile(checkpoint::StateOf(*network_->head(), kClassifierPrefix),
+                                   path / kClassifierFile);
 }
 
 }  // namespace g2ll::pretrain

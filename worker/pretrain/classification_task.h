@@ -26,8 +26,6 @@ struct ClassificationTaskOptions {
   schedule::LearningRate lr;
   schedule::CosineBetween weight_decay;
   int64_t steps_per_epoch = 1;
-  // Updates between two looks at the validation split; 0: once an epoch.
-  int64_t validate_every = 0;
   // How validation images are read; batches of so many.
   data::InputOptions input;
   int validation_batch = 32;
@@ -62,8 +60,7 @@ class ClassificationTask final : public train::TrainTask {
   train::StepResult ComputeLoss(const train::StepContext& context,
                                 const train::MicroBatch& part) override;
   std::string NonFiniteInput() const override;
-  void AfterStep(const train::StepContext&) override {}
-  bool IsValidationDue(int64_t num_steps) const override;
+  void AfterStep(const train::StepContext&, const train::Scores&) override {}
   // `val/accuracy`, and `val/balanced_accuracy`: the mean over the classes that the
   // split has of the share of their images that are recognised. The images are shared
   // out over the ranks.

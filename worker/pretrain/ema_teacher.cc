@@ -35,10 +35,6 @@ EmaTeacher::EmaTeacher(const model::VitOptions& encoder_options,
   Pair(*head_, *student_head, teacher_, student_);
 }
 
-torch::Tensor EmaTeacher::Logits(const torch::Tensor& views) {
-  return LogitsOf(Tokens(views, /*needs_attention=*/false).tokens.select(/*dim=*/1, /*index=*/0));
-}
-
 model::VitEncoderImpl::Attended EmaTeacher::Tokens(const torch::Tensor& views,
                                                    bool needs_attention) {
   torch::NoGradGuard no_grad;
@@ -63,20 +59,12 @@ Center::Center(int64_t num_prototypes, double momentum, torch::Device device)
 void Center::Accumulate(const torch::Tensor& teacher_logits) {
   const torch::Tensor sum = loss::CenterSum(teacher_logits);
   sum_ = sum_.defined() ? sum_ + sum : sum;
-  num_rows_ += teacher_logits.size(0);
 }
 
-void Center::Update(dist::Collective& collective) {
-  torch::NoGradGuard no_grad;
-  // The number of rows rides at the end of the sum: one call instead of two.
-  torch::Tensor shared =
-      torch::cat({sum_, torch::full({1, 1}, num_rows_, sum_.options())}, /*dim=*/1);
-  collective.AllReduceSum(shared);
-  const int64_t num_prototypes = value_.size(1);
-  value_ = loss::UpdateCenter(value_, shared.narrow(1, 0, num_prototypes),
-                              shared[0][num_prototypes].item<int64_t>(), momentum_);
+void Center::Update(dist::Collective& collective, int64_t num_rows) {
+  collective.AllReduceSum(sum_);
+  value_ = loss::UpdateCenter(value_, sum_, num_rows, momentum_);
   sum_ = torch::Tensor();
-  num_rows_ = 0;
 }
 
 }  // namespace g2ll::pretrain

@@ -22,12 +22,9 @@ class EmaTeacher {
              const model::ProjectionHeadOptions& head_options, model::VitEncoder student_encoder,
              model::ProjectionHead student_head);
 
-  // Logits of full views: [N, 3, S, S] float32 -> [N, K] float32, without a graph.
-  torch::Tensor Logits(const torch::Tensor& views);
-
-  // The two halves of Logits, without a graph: tokens [N, 1+n, D] with, if asked for,
-  // the last block's attention of the class token [N, n]; and logits [R, K] of
-  // features [R, D], class or patch.
+  // What it makes of full views, without a graph: of [N, 3, S, S] tokens [N, 1+n, D]
+  // with, if asked for, the last block's attention of the class token [N, n]; and
+  // of features [R, D], class or patch, logits [R, K].
   model::VitEncoderImpl::Attended Tokens(const torch::Tensor& views, bool needs_attention);
   torch::Tensor LogitsOf(const torch::Tensor& features);
 
@@ -58,14 +55,14 @@ class Center {
   // Adds logits [N, K] of this step to those of the update.
   void Accumulate(const torch::Tensor& teacher_logits);
 
-  // Takes the logits of all parts and ranks into the centre. Communicates.
-  void Update(dist::Collective& collective);
+  // Takes the logits of all parts and ranks, `num_rows` together, into the centre.
+  // Communicates.
+  void Update(dist::Collective& collective, int64_t num_rows);
 
  private:
   double momentum_;
   torch::Tensor value_;
   torch::Tensor sum_;  // of this step's logits, [1, K]; undefined: none yet
-  int64_t num_rows_ = 0;
 };
 
 }  // namespace g2ll::pretrain

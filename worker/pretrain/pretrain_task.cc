@@ -13,11 +13,6 @@
 namespace g2ll::pretrain {
 namespace {
 
-// [R,m,D]: the rows' tokens at `ids` [R,m].
-torch::Tensor TokensAt(const torch::Tensor& tokens, const torch::Tensor& ids) {
-  return tokens.gather(1, ids.unsqueeze(-1).expand({-1, -1, tokens.size(2)}));
-}
-
 // Root mean square over the width of the deviation over the rows, [R,D] -> [].
 torch::Tensor FeatureDeviation(const torch::Tensor& features) {
   torch::NoGradGuard no_grad;
@@ -83,6 +78,10 @@ std::string PretrainTask::NonFiniteInput() const {
   return train::NonFiniteImages(batch_.views, batch_.indices, options_.image_id);
 }
 
+torch::Tensor PretrainTask::TokensAt(const torch::Tensor& tokens, const torch::Tensor& ids) {
+  return tokens.gather(1, ids.unsqueeze(-1).expand({-1, -1, tokens.size(2)}));
+}
+
 torch::Tensor PretrainTask::Take(const torch::Tensor& rows, const train::MicroBatch& part) const {
   if (!rows.defined() || part.size() == batch_.num_images) return rows;
   return rows.unflatten(0, {num_views(), batch_.num_images})
@@ -127,9 +126,7 @@ train::StepResult PretrainTask::ComputeLoss(const train::StepContext& context,
   if (options_.distill) {
     const torch::Tensor entropy = loss::MeanEntropy(Take(targets_.class_probabilities, part));
     const int pairs = loss::NumPairs(options_.distill->pairs, static_cast<int>(num_views()));
-    show("teacher_entropy", entropy);
-    const double share = static_cast<double>(part.size()) / static_cast<double>(batch_.num_images);
-    entropy_ = part.begin == 0 ? entropy * share : entropy_ + entropy * share;
+    show(kEntropy, entropy);
     // A cross entropy less the entropy; every teacher view is in as many pairs.
     show("teacher_student_kl", distill / (options_.is_summed ? pairs : 1) - entropy);
     show("center_norm", center_->value().norm());
@@ -213,15 +210,13 @@ torch::Tensor PretrainTask::IbotLoss(const torch::Tensor& student_tokens, const 
       teacher_->LogitsOf(Take(targets_.patch_tokens, part).flatten(0, 1));
   const torch::Tensor student_logits =
       head_->forward(TokensAt(student_tokens, rows.masked_ids).flatten(0, 1));
-  const torch::Tensor probabilities = loss::TeacherProbabilities(
-      teacher_logits, patch_center_->value(), options_.ibot->teacher_temp.At(epoch));
   patch_center_->Accumulate(teacher_logits);
   // Every view has as many masked patches, so the mean over all is the mean over
   // the images of each one's mean.
-  loss::DistillationOptions distillation;
-  distillation.student_temp = options_.distill->student_temp;
-  distillation.views = 1;
-  return loss::DistillationLossOf(student_logits, probabilities, distillation);
+  return loss::DistillationLoss(student_logits, teacher_logits, patch_center_->value(),
+                                {.student_temp = options_.distill->student_temp,
+                                 .teacher_temp = options_.ibot->teacher_temp.At(epoch),
+                                 .views = 1});
 }
 
 torch::Tensor PretrainTask::KoLeoLoss(const torch::Tensor& features, const train::MicroBatch& part,
@@ -257,12 +252,13 @@ torch::Tensor PretrainTask::EncoderGradientNorm(const torch::Tensor& loss) {
   return sum.sqrt();
 }
 
-void PretrainTask::AfterStep(const train::StepContext& context) {
+void PretrainTask::AfterStep(const train::StepContext& context, const train::Scores& values) {
   if (!options_.distill) return;
-  WarnOfCollapse(context.step);
+  WarnOfCollapse(context.step, values);
   teacher_->Update(options_.distill->ema_momentum.At(context.step));
-  center_->Update(collective_);
-  if (patch_center_) patch_center_->Update(collective_);
+  const int64_t num_rows = context.num_images * num_views();
+  center_->Update(collective_, num_rows);
+  if (patch_center_) patch_center_->Update(collective_, num_rows * batch_.masked_ids.size(1));
 }
 
 }  // namespace g2ll::pretrain

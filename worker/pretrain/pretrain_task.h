@@ -24,10 +24,11 @@ namespace g2ll::pretrain {
 
 // Student, teacher and their losses: the G2LL step of method section 3.3.
 //
-// A share of a batch may come in parts: the teacher sees the whole of it first, so
-// that masks from its attention, Sinkhorn-Knopp and the centre do not depend on
-// parts and ranks. KoLeo's neighbours are those of the global batch; with more than
-// one part the student's features of the others cost one forward pass more.
+// A share of a batch may come in parts: its pixels go to the device together and the
+// teacher sees all of them first, so that masks from its attention, Sinkhorn-Knopp and
+// the centre do not depend on parts and ranks. KoLeo's neighbours are those of the
+// global batch; with more than one part the student's features of the others cost one
+// forward pass more.
 class PretrainTask final : public train::TrainTask {
  public:
   // Initialises the networks from the seed, the same on every rank. `collective`
@@ -50,8 +51,7 @@ class PretrainTask final : public train::TrainTask {
   train::StepResult ComputeLoss(const train::StepContext& context,
                                 const train::MicroBatch& part) override;
   std::string NonFiniteInput() const override;
-  void AfterStep(const train::StepContext& context) override;
-  bool IsValidationDue(int64_t) const override { return false; }
+  void AfterStep(const train::StepContext& context, const train::Scores& values) override;
   absl::StatusOr<train::Scores> Validate() override { return train::Scores{}; }
   std::string SelectionScore() const override { return ""; }
   absl::Status SaveState(checkpoint::CheckpointWriter& writer) const override;
@@ -83,11 +83,16 @@ class PretrainTask final : public train::TrainTask {
     torch::Tensor loss;
   };
 
+  // The value that tells of a collapse.
+  static constexpr char kEntropy[] = "teacher_entropy";
+
   using StateFile = std::pair<std::string, checkpoint::NamedTensors>;
 
   int64_t num_views() const { return batch_.views.size(0) / batch_.num_images; }
   // Steps between two looks that cost a backward pass for each loss.
   int64_t notable_steps() const { return std::max<int64_t>(options_.steps_per_epoch, 50); }
+  // [R,m,D]: the rows' tokens of the patches `ids` [R,m], out of those of all [R,n,D].
+  static torch::Tensor TokensAt(const torch::Tensor& tokens, const torch::Tensor& ids);
   Rows RowsOf(const train::MicroBatch& part) const;
   // The part's rows of a tensor [V*B,...].
   torch::Tensor Take(const torch::Tensor& rows, const train::MicroBatch& part) const;
@@ -97,8 +102,7 @@ class PretrainTask final : public train::TrainTask {
   void AskTeacher(const train::StepContext& context, int64_t chunk);
   void MaskByAttention(const torch::Tensor& attention, int64_t first_row);
   void GatherFeatures(int64_t chunk);
-  // After a step, when its numbers are there anyway: nothing waits for the device.
-  void WarnOfCollapse(int64_t step);
+  void WarnOfCollapse(int64_t step, const train::Scores& values);
 
   torch::Tensor Encode(const Rows& rows);
   torch::Tensor DecodedTokens(const torch::Tensor& latent, const Rows& rows);
@@ -126,12 +130,11 @@ class PretrainTask final : public train::TrainTask {
   std::optional<Center> center_;
   std::optional<Center> patch_center_;
 
-  // The share of the current step.
+  // The share of the current step. Its views are on the device from PrepareShare on.
   data::PretrainBatch batch_;
   torch::Tensor keep_scales_;
   Targets targets_;
   dist::GatheredRows features_;  // of all ranks, [V,G,D]; only for KoLeo
-  torch::Tensor entropy_;        // of the teacher's output, mean over this rank's share
   int64_t next_warning_ = 0;     // step from which a collapse is told again
 };
 

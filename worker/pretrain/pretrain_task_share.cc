@@ -15,6 +15,8 @@
 namespace g2ll::pretrain {
 
 void PretrainTask::PrepareShare(const train::StepContext& context, int64_t chunk) {
+  // Teacher and student look at the same pixels.
+  batch_.views = batch_.views.to(options_.device, options_.dtype);
   keep_scales_ =
       model::DrawKeepScales(options_.encoder, {.seed = options_.seed,
                                                .epoch = batch_.epoch,
@@ -31,14 +33,13 @@ void PretrainTask::AskTeacher(const train::StepContext& context, int64_t chunk) 
   std::vector<torch::Tensor> logits, patch_tokens;
   for (int64_t row = 0; row < num_rows; row += step) {
     const int64_t end = std::min(row + step, num_rows);
-    const auto [tokens, attention] = teacher_->Tokens(
-        batch_.views.slice(0, row, end).to(options_.device, options_.dtype), needs_attention);
+    const auto [tokens, attention] =
+        teacher_->Tokens(batch_.views.slice(0, row, end), needs_attention);
     if (needs_attention) MaskByAttention(attention, row);
     logits.push_back(teacher_->LogitsOf(tokens.select(/*dim=*/1, /*index=*/0)));
     if (!options_.ibot) continue;
-    const torch::Tensor ids = batch_.masked_ids.slice(0, row, end).to(options_.device);
     patch_tokens.push_back(
-        tokens.slice(1, 1).gather(1, ids.unsqueeze(-1).expand({-1, -1, tokens.size(2)})));
+        TokensAt(tokens.slice(1, 1), batch_.masked_ids.slice(0, row, end).to(options_.device)));
   }
   const torch::Tensor class_logits = torch::cat(logits);
   if (options_.ibot) targets_.patch_tokens = torch::cat(patch_tokens);
@@ -85,12 +86,14 @@ void PretrainTask::GatherFeatures(int64_t chunk) {
   features_ = collective_.GatherRows(torch::cat(features, /*dim=*/1));
 }
 
-void PretrainTask::WarnOfCollapse(int64_t step) {
+void PretrainTask::WarnOfCollapse(int64_t step, const train::Scores& values) {
   if (collective_.rank() != 0 || step < next_warning_) return;
+  const auto entropy = std::ranges::find(values, kEntropy, &train::Scores::value_type::first);
+  if (entropy == values.end()) return;
   const std::string warning =
       CollapseWarning({.num_prototypes = options_.distill->head.out,
                        .warmup_steps = std::max<int64_t>(options_.lr.warmup_steps, 1)},
-                      step, entropy_.item<double>());
+                      step, entropy->second);
   if (warning.empty()) return;
   log::Warning(warning, {{"step", step + 1}});
   next_warning_ = step + notable_steps();

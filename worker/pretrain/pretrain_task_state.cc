@@ -61,9 +61,7 @@ absl::Status PretrainTask::SaveState(checkpoint::CheckpointWriter& writer) const
 
 absl::Status PretrainTask::LoadState(const std::string& directory) {
   for (const auto& [name, into] : StateFiles()) {
-    const std::filesystem::path file = std::filesystem::path(directory) / name;
-    G2LL_ASSIGN_OR_RETURN(const auto tensors, checkpoint::LoadTensors(file));
-    G2LL_RETURN_IF_ERROR(checkpoint::LoadState(into, tensors, file.string()));
+    G2LL_RETURN_IF_ERROR(checkpoint::LoadStateFile(into, std::filesystem::path(directory) / name));
   }
   return absl::OkStatus();
 }

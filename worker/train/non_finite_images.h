@@ -16,7 +16,7 @@ using ImageName = std::function<std::string(int64_t index)>;
 // Names the first few images of a batch with a pixel that is not finite, for
 // TrainTask::NonFiniteInput: `image A, image B`; empty: none has one.
 //
-// `pixels` [V*B,...] on the CPU, rows: all B images of a first view, then of the next;
+// `pixels` [V*B,...], rows: all B images of a first view, then of the next;
 // `indices`: data set index of each of the B images.
 std::string NonFiniteImages(const torch::Tensor& pixels, std::span<const int64_t> indices,
                             const ImageName& name);

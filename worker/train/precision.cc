@@ -24,6 +24,8 @@ bool CpuHasBf16() {
 Bf16Scope::Bf16Scope(bool is_enabled, torch::DeviceType device)
     : is_enabled_(is_enabled), device_(device) {
   if (!is_enabled_) return;
+  was_enabled_ = at::autocast::is_autocast_enabled(device_);
+  dtype_before_ = at::autocast::get_autocast_dtype(device_);
   at::autocast::set_autocast_dtype(device_, torch::kBFloat16);
   at::autocast::set_autocast_enabled(device_, true);
   at::autocast::increment_nesting();
@@ -34,7 +36,8 @@ Bf16Scope::~Bf16Scope() {
   // The outermost scope forgets the bf16 copies of the weights, which the next
   // update makes stale.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-  at::autocast::set_autocast_enabled(device_, false);
+  at::autocast::set_autocast_enabled(device_, was_enabled_);
+  at::autocast::set_autocast_dtype(device_, dtype_before_);
 }
 
 }  // namespace g2ll::train

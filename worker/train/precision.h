@@ -10,7 +10,8 @@ namespace g2ll::train {
 bool CpuHasBf16();
 
 // While it lives, matrix products on `device` run in bf16 with fp32 weights
-// (autocast). Does nothing if `is_enabled` is false. For the thread it lives on.
+// (autocast); then as before. Does nothing if `is_enabled` is false. For the thread it
+// lives on.
 class Bf16Scope {
  public:
   Bf16Scope(bool is_enabled, torch::DeviceType device);
@@ -21,6 +22,9 @@ class Bf16Scope {
  private:
   bool is_enabled_;
   torch::DeviceType device_;
+  // Autocast before this scope.
+  bool was_enabled_ = false;
+  torch::Dtype dtype_before_ = torch::kFloat32;
 };
 
 }  // namespace g2ll::train

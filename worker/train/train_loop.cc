@@ -36,6 +36,15 @@ void Add(StepResult part, StepResult& total) {
   }
 }
 
+// The values of a step, [n] float64 on the CPU: one wait for the device, not one for each.
+torch::Tensor ValuesOf(const StepResult& result) {
+  std::vector<torch::Tensor> values;
+  for (const auto& [name, value] : result.values) {
+    values.push_back(value.to(result.loss.device(), torch::kFloat64));
+  }
+  return torch::stack(values).cpu();
+}
+
 // From 1 the place of the first gradient that is not finite; 0: none.
 int64_t FirstNonFinite(const std::vector<torch::Tensor>& gradients) {
   for (size_t i = 0; i < gradients.size(); ++i) {
@@ -93,7 +102,7 @@ absl::Status TrainLoop::Run(std::stop_token stop) {
         ClipGradients(optimizer_.parameters(), options_.clip, options_.clip_mode);
     if (!std::isfinite(grad_norm)) return NonFiniteGradient(context, parts);
     optimizer_.Step(plan.lr, plan.weight_decay, plan.frozen);
-    task_.AfterStep(context);
+    task_.AfterStep(context, agreed.values);
 
     timer_.Enter(Phase::kOther);
     StepRecord record{finished.step,
@@ -150,8 +159,9 @@ absl::StatusOr<TrainLoop::Agreement> TrainLoop::Agree(const StepResult& result,
   const int world_size = collective_.world_size();
   torch::Tensor shared = torch::zeros({num_values + 2 + world_size}, torch::kFloat64);
   double* entry = shared.mutable_data_ptr<double>();
+  const torch::Tensor values = ValuesOf(result);
   for (int64_t i = 0; i < num_values; ++i) {
-    const auto value = result.values[static_cast<size_t>(i)].second.item<double>();
+    const double value = values.const_data_ptr<double>()[i];
     double& fault = entry[num_values + 2 + collective_.rank()];
     if (std::isfinite(value)) {
       entry[i] = value / world_size;
@@ -230,7 +240,9 @@ absl::Status TrainLoop::NonFiniteGradient(const StepContext& context,
 
 absl::Status TrainLoop::ValidateAndSave(const StepContext& finished) {
   const bool is_last = finished.step == options_.last_step;
-  if (is_last || task_.IsValidationDue(finished.step)) {
+  const int64_t every =
+      options_.validate_every > 0 ? options_.validate_every : task_.steps_per_epoch();
+  if (is_last || finished.step % every == 0) {
     absl::StatusOr<Scores> scores = task_.Validate();
     if (!scores.ok()) return WithFailure(scores.status(), FailureKind::kData);
     telemetry_.OnScores(*scores, finished.step, finished.epoch);

@@ -36,6 +36,9 @@ struct TrainLoopOptions {
   // Gradient norm at which gradients are clipped; 0: none.
   double clip = 0;
   ClipMode clip_mode = ClipMode::kPerTensor;
+  // Updates between two looks at the validation split; 0: once an epoch. The last update
+  // is always looked at.
+  int64_t validate_every = 0;
   // Matrix products in bf16.
   bool is_bf16 = false;
   torch::Device device = torch::kCPU;

@@ -108,14 +108,12 @@ class TrainTask {
   // for a step that failed; empty: none does.
   virtual std::string NonFiniteInput() const { return ""; }
 
-  // After the optimiser's update: moving averages.
-  virtual void AfterStep(const StepContext& context) = 0;
-
-  // Whether to look at the validation split after `num_steps` updates.
-  virtual bool IsValidationDue(int64_t num_steps) const = 0;
+  // After the optimiser's update: moving averages. `values`: what the step showed, means
+  // over the ranks.
+  virtual void AfterStep(const StepContext& context, const Scores& values) = 0;
 
   // Scores on the validation split, the same on every rank; none where the task
-  // has no such split. Also called at the end of a run. Errors: DataLoss.
+  // has no such split. Errors: DataLoss.
   virtual absl::StatusOr<Scores> Validate() = 0;
 
   // Name of the score by which the best state is kept; empty: only the last is.
