@@ -175,8 +175,9 @@ absl::StatusOr<CheckedFolder> CheckFolder(const std::string& folder, std::ostrea
 std::vector<Finding> FaultsOf(const CheckedFolder& checked) {
   std::vector<Finding> findings;
   for (const std::string& mask : checked.contents.orphan_masks) {
-    findings.push_back({absl::StrCat(ParseFolderSplit(checked.folder).folder, "/", mask),
-                        "orphan_mask", "is a mask without an image"});
+    findings.push_back(
+        {absl::StrCat(std::string(ParseFolderSplit(checked.folder).folder), "/", mask),
+         "orphan_mask", "is a mask without an image"});
   }
   for (const std::vector<Finding>& faults : checked.faults) {
     findings.insert(findings.end(), faults.begin(), faults.end());
