@@ -36,11 +36,13 @@ void Add(StepResult part, StepResult& total) {
   }
 }
 
-// The values of a step, [n] float64 on the CPU: one wait for the device, not one for each.
+// The values of a step, at least one, [n] float64 on the CPU: one wait for the device,
+// not one for each.
 torch::Tensor ValuesOf(const StepResult& result) {
+  const torch::Device device = result.values.front().second.device();
   std::vector<torch::Tensor> values;
   for (const auto& [name, value] : result.values) {
-    values.push_back(value.to(result.loss.device(), torch::kFloat64));
+    values.push_back(value.to(device, torch::kFloat64));
   }
   return torch::stack(values).cpu();
 }
