@@ -176,9 +176,21 @@ def collect(cluster, cell, method, seed, overrides, results, label, version):
 
 
 def commit():
-    done = subprocess.run(["git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"],
+    """The checkout's commit, which is that of the programs if they were built from it."""
+    done = subprocess.run(["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"],
                           capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"
+
+
+def is_there(path, overrides):
+    """Whether the cell was measured; ends the program if it was with other settings."""
+    if not path.exists():
+        return False
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if (facts["scale"], facts["settings"]) != (SCALE, overrides):
+        sys.exit(f"few_labels.py: {path} was measured with other settings: remove it, or give "
+                 "another --label or --results")
+    return True
 
 
 def parse():
@@ -204,6 +216,8 @@ def parse():
         parser.error("--set changes the method, so it needs a --label of its own")
     if not os.path.isdir(arguments.data):
         parser.error(f"--data: no folder {arguments.data}")
+    if not os.access(os.path.join(arguments.bin, "g2ll"), os.X_OK):
+        parser.error(f"--bin: no program g2ll in {arguments.bin}: build the project first")
     try:
         arguments.overrides = {key: json.loads(value) for key, value in
                                (setting.split("=", 1) for setting in arguments.set)}
@@ -218,7 +232,7 @@ def main():
     version = commit()
     suffix = f"-{arguments.label}" if arguments.label else ""
     missing = [(method, seed) for seed in arguments.seeds for method in arguments.methods
-               if not (results / f"{method}{suffix}-{seed}.json").exists()]
+               if not is_there(results / f"{method}{suffix}-{seed}.json", arguments.overrides)]
     if not missing:
         print("nothing is missing")
         return

@@ -22,12 +22,18 @@ ROUNDS = 2000
 
 
 def load(folder):
-    """{method: {seed: (facts, {column: [score of each image]})}}"""
+    """{method: {seed: (facts, {column: [score of each image]})}}, all of the same images."""
     cells = {}
+    first = None
     for path in sorted(folder.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         with open(path.with_suffix(".csv"), encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+        images = [row["image"] for row in rows]
+        first = first or (path.stem, images, facts["scale"])
+        if (images, facts["scale"]) != first[1:]:
+            sys.exit(f"summarize.py: {path.stem} and {first[0]} were measured on other images or "
+                     "at another scale: run few_labels.py anew for one of them")
         columns = {key: [float(row[key]) for row in rows] for key in rows[0] if key != "image"}
         cells.setdefault(facts["method"], {})[facts["seed"]] = (facts, columns)
     key = lambda name: (next((i for i, m in enumerate(ORDER) if name.split("-")[0] == m), 9), name)
