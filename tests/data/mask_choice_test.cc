@@ -137,6 +137,15 @@ TEST(CentralRegionsTest, RoundingOfTheCentralShare) {
   EXPECT_EQ(central_count(FocalRounding::kCeil), 45);
 }
 
+// The shortest prefix with room for nothing is empty: a share of 0 leaves no lesion visible.
+TEST(CentralRegionsTest, AShareOfNothingPlansLikeTheSemanticMask) {
+  MaskOptions options{.kind = MaskKind::kSemanticFocal};
+  options.beta = 0;
+  const MaskPlan plan = Make(options)->Plan(MakeRegionMap(Bands()));
+  EXPECT_TRUE(plan.central.empty());
+  EXPECT_EQ(plan.quotas, Make(MaskKind::kSemantic)->Plan(MakeRegionMap(Bands())).quotas);
+}
+
 TEST(CentralRegionsTest, ACroppedViewKeepsThePlacesInTheImageOrTakesItsOwn) {
   // In the view region 0 lies in the middle; in the image region 1 did.
   RegionMap view = Rings();
@@ -218,7 +227,7 @@ TEST(RegionsOfPatchesTest, ARegionWithoutAPatchHasThePlaceOfItsPixels) {
   EXPECT_EQ(regions.traits[1].window_share, 0.0);
 }
 
-TEST(BlockMaskTest, MasksTheBudgetInRectanglesOfAtLeastASixteenth) {
+TEST(BlockMaskTest, MasksTheBudgetInRectangles) {
   const RegionMap regions = MakeRegionMap(Bands());
   const auto strategy = Make(MaskKind::kBlock);
   std::set<std::vector<int64_t>> seen;
@@ -236,6 +245,25 @@ TEST(BlockMaskTest, MasksTheBudgetInRectanglesOfAtLeastASixteenth) {
   EXPECT_GT(seen.size(), 190U);
   // A random mask of a quarter has 15 of 60 right neighbors; rectangles have most.
   EXPECT_GT(neighbors, 40 * kDraws);
+}
+
+// Ratio 1 and the smallest area in each of the four corners: 4x4 patches of 256.
+TEST(BlockMaskTest, ItsSmallestRectangleHasASixteenthOfThePatches) {
+  const auto strategy = Make(MaskKind::kBlock);
+  std::vector<double> noise(strategy->NoiseSize(256), 0.0);
+  for (size_t corner = 0; corner < 4; ++corner) {
+    const size_t draw = 256 + 4 * corner;
+    noise[draw] = 0.5;
+    noise[draw + 1] = corner < 2 ? 0.0 : 0.999;
+    noise[draw + 2] = corner % 2 == 0 ? 0.0 : 0.999;
+  }
+  const PatchMask mask = strategy->Draw(MakeRegionMap(Bands()), noise);
+  const auto is_outside = [](int place) { return place < 4 || place >= 12; };
+  for (int patch = 0; patch < 256; ++patch) {
+    EXPECT_EQ(mask.masked[static_cast<size_t>(patch)],
+              is_outside(patch / 16) && is_outside(patch % 16))
+        << patch;
+  }
 }
 
 TEST(BlockMaskTest, OneRectangleOfTheWholeBudgetIsLeftWhole) {

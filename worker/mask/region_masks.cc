@@ -79,15 +79,15 @@ int FocalCount(const MaskOptions& options, int num_patches) {
   return std::min(static_cast<int>(count), NumMasked(num_patches, options.gamma));
 }
 
-// Shortest prefix of `order` whose caps hold `count`; all of it if none does.
+// Shortest prefix of `order` whose caps hold `count`, empty for 0; all of it if none does.
 std::vector<int> CentralPrefix(const std::vector<int>& order, const std::vector<int>& caps,
                                int count) {
   std::vector<int> central;
   int capacity = 0;
   for (const int region : order) {
+    if (capacity >= count) break;
     central.push_back(region);
     capacity += caps[static_cast<size_t>(region)];
-    if (capacity >= count) break;
   }
   return central;
 }
