@@ -151,7 +151,7 @@ std::string Collapse(const TrainingReport& report) {
                  absl::StrFormat("The teacher has collapsed: at the end it gives %s (entropy %.3f "
                                  "of at most %.3f nats).",
                                  entropy > 0.05 ? "all prototypes the same weight"
-                                                : "one prototype to every image",
+                                                : "one prototype nearly all the weight",
                                  entropy, uniform));
 }
 
