@@ -17,14 +17,12 @@ using test::RunGang;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-TEST(CollectiveTest, SumsBroadcastsAndGathersOverThreeRanks) {
+TEST(CollectiveTest, SumsAndGathersOverThreeRanks) {
   const auto results = RunGang(3, [](Collective& collective) {
     torch::Tensor value = torch::full({2}, collective.rank() + 1.0);
     collective.AllReduceSum(value);
-    torch::Tensor root = torch::full({1}, static_cast<double>(collective.rank()));
-    collective.Broadcast(root, 2);
     std::ostringstream out;
-    out << value[1].item<double>() << " " << root.item<double>();
+    out << value[1].item<double>();
     for (const std::string& text :
          collective.AllGather(std::string(static_cast<size_t>(collective.rank()), 'x'))) {
       out << " [" << text << "]";
@@ -32,7 +30,7 @@ TEST(CollectiveTest, SumsBroadcastsAndGathersOverThreeRanks) {
     return out.str();
   });
 
-  for (const RankResult& result : results) EXPECT_EQ(result.output, "6 2 [] [x] [xx]");
+  for (const RankResult& result : results) EXPECT_EQ(result.output, "6 [] [x] [xx]");
 }
 
 // d/dw of mean(w * x) is x: rank r has x = r + 1, so the mean over the ranks is known.
@@ -63,6 +61,31 @@ TEST(GradientReducerTest, GivesTheMeanOfTheRanksGradientsOnTwoAndThreeRanks) {
     EXPECT_NEAR(values[2], 4.0f, 1e-4);
     EXPECT_NEAR(values[3], 56.0f / 3.0f, 1e-4);
   }
+}
+
+// A bucket of its own for the last of them, one for the others.
+TEST(GradientReducerTest, GivesEachOfManyLargeParametersItsOwnMean) {
+  const auto results = RunGang(3, [](Collective& collective) {
+    std::vector<torch::Tensor> parameters;
+    for (int64_t i = 0; i < 4; ++i) {
+      parameters.push_back(torch::ones({300000 + i}, torch::requires_grad()));
+    }
+    auto reducer = collective.MakeGradientReducer(parameters);
+    reducer->ZeroGradients();
+    torch::Tensor loss = torch::zeros({});
+    for (int64_t i = 0; i < 4; ++i) {
+      loss = loss + parameters[static_cast<size_t>(i)].sum() * (1 << i) * (collective.rank() + 1.0);
+    }
+    reducer->Backward(loss);
+    std::ostringstream out;
+    for (const torch::Tensor& parameter : parameters) {
+      const torch::Tensor gradient = parameter.grad();
+      out << gradient.min().item<float>() << " " << gradient.max().item<float>() << " ";
+    }
+    return out.str();
+  });
+
+  for (const RankResult& result : results) EXPECT_EQ(result.output, "2 2 4 4 8 8 16 16 ");
 }
 
 // A collective of the forward or backward pass must not meet a gradient bucket.

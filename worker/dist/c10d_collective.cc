@@ -1,8 +1,8 @@
 #include "worker/dist/c10d_collective.h"
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
+#include <numeric>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -17,8 +17,8 @@
 namespace g2ll::dist {
 namespace {
 
-// The first bucket is small so that its reduction starts early in the backward
-// pass; sizes as in PyTorch's DistributedDataParallel.
+// The first bucket to be full in the backward pass is small, so that its reduction
+// starts early; sizes as in PyTorch's DistributedDataParallel.
 constexpr size_t kFirstBucketBytes = 1 << 20;
 constexpr size_t kBucketBytes = 25 << 20;
 
@@ -44,11 +44,13 @@ class C10dReducer final : public GradientReducer {
   C10dReducer(const Group& group, std::vector<torch::Tensor> parameters)
       : parameters_(std::move(parameters)) {
     const std::vector<bool> sparse(parameters_.size(), false);
-    auto [buckets, limits] = c10d::compute_bucket_assignment_by_size(
-        parameters_, {kFirstBucketBytes, kBucketBytes}, sparse);
     // The backward pass produces gradients from the last layer to the first.
-    std::reverse(buckets.begin(), buckets.end());
-    const std::vector<int64_t> caps(limits.rbegin(), limits.rend());
+    const std::vector<torch::Tensor> backwards(parameters_.rbegin(), parameters_.rend());
+    std::vector<int64_t> places(parameters_.size());
+    std::iota(places.rbegin(), places.rend(), 0);
+    const auto [buckets, limits] = c10d::compute_bucket_assignment_by_size(
+        backwards, {kFirstBucketBytes, kBucketBytes}, sparse, places);
+    const std::vector<int64_t> caps(limits.begin(), limits.end());
     // Buckets keep this order for good (rebuild_buckets is never called): with
     // three or more ranks another order is another order of sums, and a resumed
     // run would differ from one that was never stopped.
@@ -95,15 +97,6 @@ class C10dCollective final : public Collective {
     Call("all-reduce", [&] {
       std::vector<torch::Tensor> tensors{tensor};
       control_->getBackend(tensor.device().type())->allreduce(tensors)->wait();
-    });
-  }
-
-  void Broadcast(torch::Tensor& tensor, int root) override {
-    Call("broadcast", [&] {
-      std::vector<torch::Tensor> tensors{tensor};
-      c10d::BroadcastOptions broadcast;
-      broadcast.rootRank = root;
-      control_->getBackend(tensor.device().type())->broadcast(tensors, broadcast)->wait();
     });
   }
 

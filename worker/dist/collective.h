@@ -64,9 +64,6 @@ class Collective {
   // every rank; contiguous.
   virtual void AllReduceSum(torch::Tensor& tensor) = 0;
 
-  // Replaces the elements by those of rank `root`.
-  virtual void Broadcast(torch::Tensor& tensor, int root) = 0;
-
   // Makes the reducer of `parameters`, all of which require a gradient. The
   // same parameters in the same order on every rank. This must outlive it.
   virtual std::unique_ptr<GradientReducer> MakeGradientReducer(
@@ -89,7 +86,6 @@ class LocalCollective final : public Collective {
   int rank() const override { return 0; }
   int world_size() const override { return 1; }
   void AllReduceSum(torch::Tensor&) override {}
-  void Broadcast(torch::Tensor&, int) override {}
   std::unique_ptr<GradientReducer> MakeGradientReducer(
       std::vector<torch::Tensor> parameters) override;
 };

@@ -40,8 +40,12 @@ bool G2llCudaSetDevice(int index, std::string* error) {
 }
 
 int G2llCudaCapability() {
-  const cudaDeviceProp* properties = at::cuda::getCurrentDeviceProperties();
-  return properties->major * 10 + properties->minor;
+  try {
+    const cudaDeviceProp* properties = at::cuda::getCurrentDeviceProperties();
+    return properties->major * 10 + properties->minor;
+  } catch (const std::exception&) {
+    return 0;
+  }
 }
 
 bool G2llMakeNcclBackend(const c10::intrusive_ptr<c10d::Store>* store, int rank, int world_size,

@@ -17,7 +17,7 @@ int G2llCudaDeviceCount(std::string* error);
 // Makes the GPU current. False with `error` set if it cannot be used.
 bool G2llCudaSetDevice(int index, std::string* error);
 
-// Compute capability of the current GPU, for example 90.
+// Compute capability of the current GPU, for example 90; 0 if it cannot be told.
 int G2llCudaCapability();
 
 // Makes the NCCL backend of a group on the current GPU. False with `error` set.
