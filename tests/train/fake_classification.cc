@@ -20,18 +20,15 @@ class FakeClassification final : public data::ClassificationLoader {
   absl::StatusOr<data::ClassificationBatch> Next() override {
     data::ClassificationBatch batch;
     batch.global_class_counts.assign(kNumClasses, 0);
-    std::vector<int64_t> classes;
-    for (int64_t i = 0; i < batches_.global_batch; ++i) {
-      const int64_t index = (step_ * batches_.global_batch + i) % batches_.num_images;
+    for (const int64_t index : GlobalIndices(batches_, step_)) {
       ++batch.global_class_counts[static_cast<size_t>(ClassOf(index))];
-      if (i * batches_.world_size / batches_.global_batch != batches_.rank) continue;
-      batch.indices.push_back(index);
-      classes.push_back(ClassOf(index));
     }
+    batch.indices = RankIndices(batches_, step_);
+    std::vector<int64_t> classes;
+    for (const int64_t index : batch.indices) classes.push_back(ClassOf(index));
     batch.images = images_.index_select(0, torch::tensor(batch.indices));
     batch.classes = torch::tensor(classes);
-    batch.epoch = step_ * batches_.global_batch / batches_.num_images;
-    ++step_;
+    batch.epoch = EpochOf(batches_, step_++);
     return batch;
   }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "worker/train/telemetry.h"
@@ -23,15 +25,8 @@ torch::Tensor Discs(int64_t count, int size) {
   return torch::stack(rows).unsqueeze(1);
 }
 
-// Which images a rank has at a step: the global batch in order, cut into shares.
-std::vector<int64_t> ShareOf(const FakeBatches& batches, int64_t step) {
-  std::vector<int64_t> indices;
-  const int64_t share = batches.global_batch / batches.world_size;
-  for (int64_t i = 0; i < share; ++i) {
-    const int64_t place = step * batches.global_batch + batches.rank * share + i;
-    indices.push_back(place % batches.num_images);
-  }
-  return indices;
+int64_t StepsPerEpoch(const FakeBatches& batches) {
+  return (batches.num_images + batches.global_batch - 1) / batches.global_batch;
 }
 
 class FakePretrain final : public data::PretrainLoader {
@@ -42,12 +37,12 @@ class FakePretrain final : public data::PretrainLoader {
         images_(DiscImages(batches.num_images, batches.image_size)) {}
 
   absl::StatusOr<data::PretrainBatch> Next() override {
-    const std::vector<int64_t> indices = ShareOf(batches_, step_);
+    const std::vector<int64_t> indices = RankIndices(batches_, step_);
     const torch::Tensor u = images_.index_select(0, torch::tensor(indices));
     data::PretrainBatch batch;
     batch.num_images = static_cast<int64_t>(indices.size());
     batch.indices = indices;
-    batch.epoch = step_++ * batches_.global_batch / batches_.num_images;
+    batch.epoch = EpochOf(batches_, step_++);
     batch.views = batches_.num_views == 1 ? u : torch::cat({u, u.flip(-1) * 0.9});
     // A quarter of the patches, another one for each image and view.
     const int64_t grid = batches_.image_size / batches_.patch;
@@ -78,7 +73,7 @@ class FakeSegmentation final : public data::SegmentationLoader {
 
   absl::StatusOr<data::SegmentationBatch> Next() override {
     data::SegmentationBatch batch;
-    batch.indices = ShareOf(batches_, step_++);
+    batch.indices = RankIndices(batches_, step_++);
     const torch::Tensor rows = torch::tensor(batch.indices);
     batch.images = DiscImages(batches_.num_images, batches_.image_size).index_select(0, rows);
     batch.masks = DiscMasks(batches_.num_images, batches_.image_size).index_select(0, rows);
@@ -106,6 +101,24 @@ TempDirectory::TempDirectory() {
 }
 
 TempDirectory::~TempDirectory() { std::filesystem::remove_all(path_); }
+
+int64_t EpochOf(const FakeBatches& batches, int64_t step) { return step / StepsPerEpoch(batches); }
+
+std::vector<int64_t> GlobalIndices(const FakeBatches& batches, int64_t step) {
+  const int64_t begin = step % StepsPerEpoch(batches) * batches.global_batch;
+  const int64_t end = std::min(begin + batches.global_batch, batches.num_images);
+  std::vector<int64_t> indices(static_cast<size_t>(end - begin));
+  std::iota(indices.begin(), indices.end(), begin);
+  return indices;
+}
+
+std::vector<int64_t> RankIndices(const FakeBatches& batches, int64_t step) {
+  const std::vector<int64_t> all = GlobalIndices(batches, step);
+  const auto bound = [&](int64_t rank) {
+    return all.begin() + rank * static_cast<int64_t>(all.size()) / batches.world_size;
+  };
+  return {bound(batches.rank), bound(batches.rank + 1)};
+}
 
 torch::Tensor DiscImages(int64_t count, int size) {
   const torch::Tensor ramp = torch::linspace(-0.5, 0.5, size).expand({count, 3, size, size});
@@ -193,7 +206,8 @@ absl::Status RunLoop(train::TrainTask& task, dist::Collective& collective, Recor
   options.first_step = run.first_step;
   options.last_step = run.last_step;
   options.images_per_step = run.images_per_step;
-  options.images_in_last_step = run.images_per_step;
+  options.images_in_last_step =
+      run.images_in_last_step > 0 ? run.images_in_last_step : run.images_per_step;
   options.accumulate = run.accumulate;
   options.clip = run.clip;
   options.validate_every = run.validate_every;

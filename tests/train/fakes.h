@@ -58,7 +58,8 @@ class TempDirectory {
 torch::Tensor DiscImages(int64_t count, int size);
 torch::Tensor DiscMasks(int64_t count, int size);
 
-// Batches of the given global batch in a fixed order; a rank takes its share.
+// Batches of the given global batch in a fixed order, the last one of an epoch smaller
+// where that does not divide the images; a rank takes its share.
 struct FakeBatches {
   int64_t num_images = 8;
   int64_t global_batch = 8;
@@ -69,6 +70,14 @@ struct FakeBatches {
   int64_t first_step = 0;
   int num_views = 2;  // pre-training only
 };
+
+// Passes over the data finished before a step, and the images of its global batch in order.
+int64_t EpochOf(const FakeBatches& batches, int64_t step);
+std::vector<int64_t> GlobalIndices(const FakeBatches& batches, int64_t step);
+
+// The rank's share of them, cut as data::ShardSampler does.
+std::vector<int64_t> RankIndices(const FakeBatches& batches, int64_t step);
+
 std::unique_ptr<data::PretrainLoader> FakePretrainLoader(const FakeBatches& batches);
 std::unique_ptr<data::SegmentationLoader> FakeSegmentationLoader(const FakeBatches& batches);
 
@@ -89,6 +98,7 @@ struct LoopRun {
   std::string parent = "checkpoints/job/e1";
   double clip = 3;
   int64_t images_per_step = 8;
+  int64_t images_in_last_step = 0;  // 0: as many
   int64_t accumulate = 1;
   int64_t validate_every = 0;
   std::stop_token stop = {};

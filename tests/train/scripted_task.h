@@ -21,13 +21,17 @@ class ScriptedTask final : public train::TrainTask {
   absl::Status accumulation;
   int64_t bad_gradient_step = -1;
   std::vector<train::MicroBatch> parts;  // all that were asked for
+  std::vector<int64_t> global_batches;   // images of each step
 
   std::string name() const override { return "scripted"; }
   std::vector<train::NamedParameter> Parameters() override { return {{"w", w_}}; }
   int64_t steps_per_epoch() const override { return 2; }
   train::StepPlan PlanStep(const train::StepContext&) const override { return {0.1, 0, {}}; }
   absl::Status CheckAccumulation() const override { return accumulation; }
-  absl::StatusOr<int64_t> LoadBatch(const train::StepContext&) override { return 4; }
+  absl::StatusOr<int64_t> LoadBatch(const train::StepContext& context) override {
+    global_batches.push_back(context.num_images);
+    return 4;
+  }
   train::StepResult ComputeLoss(const train::StepContext& context,
                                 const train::MicroBatch& part) override {
     parts.push_back(part);

@@ -33,7 +33,7 @@ std::vector<double> Numbers(dist::Collective& collective, int64_t accumulate, to
   return test::ThreeUpdates(task, accumulate, collective, /*clip=*/0);
 }
 
-const std::vector<test::Split> kSplits = {{.accumulate = 2}, {.ranks = 2}, {4, 2}};
+const std::vector<test::Split> kSplits = {{.accumulate = 2}, {.ranks = 2}, {.ranks = 3}, {4, 2}};
 
 // Method section 7, "parallelism", for method supervised.
 TEST(SupervisedParallelTest, OneRankTwoRanksAndAccumulationHaveTheSameLosses) {

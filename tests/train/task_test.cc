@@ -24,6 +24,7 @@ using test::LoopRun;
 using test::ParametersOf;
 using test::Recorder;
 using test::TempDirectory;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using train::FailureKind;
 
@@ -273,6 +274,41 @@ TEST(TrainLoopTest, KeepsTheBestScoreAndTheLastState) {
   EXPECT_DOUBLE_EQ(recorder.checkpoints[1].metrics.at("val/dice"), 0.9);
   EXPECT_FALSE(recorder.checkpoints[2].best);
   EXPECT_EQ(recorder.checkpoints[2].step, 4);
+}
+
+TEST(TrainLoopTest, LooksAtTheValidationSplitOnceAnEpochOrAsAskedAndAtTheEnd) {
+  dist::LocalCollective alone;
+  // Two updates an epoch.
+  const auto looks = [&](int64_t validate_every) {
+    Recorder recorder;
+    TempDirectory storage;
+    test::ScriptedTask task;
+    std::vector<int64_t> steps;
+    task.score_at = [&](int64_t num_steps) {
+      steps.push_back(num_steps);
+      return 0.5;
+    };
+    LoopRun run{.last_step = 5, .storage = storage.path(), .validate_every = validate_every};
+    EXPECT_TRUE(test::RunLoop(task, alone, recorder, run).ok());
+    EXPECT_EQ(recorder.Values("val/dice").size(), steps.size());
+    return steps;
+  };
+
+  EXPECT_THAT(looks(/*validate_every=*/0), ElementsAre(2, 4, 5));
+  EXPECT_THAT(looks(/*validate_every=*/3), ElementsAre(3, 5));
+}
+
+TEST(TrainLoopTest, TheLastBatchOfAnEpochMayBeSmaller) {
+  dist::LocalCollective alone;
+  Recorder recorder;
+  TempDirectory storage;
+  test::ScriptedTask task;
+  LoopRun run{
+      .last_step = 5, .storage = storage.path(), .images_per_step = 4, .images_in_last_step = 3};
+
+  ASSERT_TRUE(test::RunLoop(task, alone, recorder, run).ok());
+
+  EXPECT_THAT(task.global_batches, ElementsAre(4, 3, 4, 3, 4));
 }
 
 TEST(TrainLoopTest, AFencedCheckpointEndsTheRunAtOnce) {
