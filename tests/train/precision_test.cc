@@ -12,6 +12,7 @@
 #include <string>
 
 #include "tests/train/fakes.h"
+#include "worker/model/transformer_block.h"
 #include "worker/pretrain/pretrain_task.h"
 
 namespace g2ll::train {
@@ -77,8 +78,10 @@ std::map<std::string, double> Step(const pretrain::PretrainOptions& options, boo
   for (const auto& [name, tensor, lr_scale] : task.Parameters()) {
     EXPECT_EQ(tensor.grad().scalar_type(), torch::kFloat32) << name;
   }
-  if (task.teacher() != nullptr) {
+  if (task.center() != nullptr) {
     EXPECT_EQ(task.center()->value().scalar_type(), torch::kFloat32);
+  }
+  if (task.teacher() != nullptr) {
     for (const auto& parameter : task.teacher()->encoder()->parameters()) {
       EXPECT_EQ(parameter.scalar_type(), torch::kFloat32);
     }
@@ -108,6 +111,23 @@ TEST(Bf16Test, LossesCentreAndTeacherOfDinoStayFloat32AndCloseToFp32) { ExpectCl
 
 TEST(Bf16Test, LossesWithMaskTokensAndSinkhornStayFloat32AndCloseToFp32) {
   ExpectCloseToFp32(MaskTokensAndSinkhorn());
+}
+
+// In bf16 1 / 0.7 is a part in a thousand too large, for every sample alike.
+TEST(Bf16Test, StochasticDepthScalesBranchesByTheWholeScale) {
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(1);
+  model::TransformerBlock block(32, 2);
+  const torch::Tensor tokens = torch::randn({4, 5, 32});
+  const auto attended = [&](double scale) {
+    const Bf16Scope bf16(true, torch::kCPU);
+    const torch::Tensor scales = torch::tensor({scale, 0.0}, torch::kFloat32).expand({4, 2});
+    return block->forward(tokens, scales) - tokens;
+  };
+
+  const torch::Tensor branch = attended(1);
+  EXPECT_GT(branch.abs().max().item<double>(), 0.1);
+  EXPECT_TRUE(torch::allclose(attended(1 / 0.7), branch / 0.7, 1e-5, 1e-6));
 }
 
 TEST(Bf16Test, AScopeLeavesAutocastAsItWas) {

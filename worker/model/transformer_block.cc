@@ -57,7 +57,8 @@ torch::Tensor TransformerBlockImpl::forward(const torch::Tensor& tokens,
                                             const torch::Tensor& keep_scales) {
   const auto kept = [&](const torch::Tensor& branch, int64_t which) {
     if (!keep_scales.defined()) return branch;
-    return branch * keep_scales.select(1, which).view({-1, 1, 1}).to(branch.scalar_type());
+    // Not in the branch's type: 1 / keep in bf16 would be off by the same share for all.
+    return branch * keep_scales.select(1, which).view({-1, 1, 1});
   };
   const torch::Tensor attended = tokens + kept(attn_->forward(norm1_->forward(tokens)), 0);
   return attended + kept(mlp_->forward(norm2_->forward(attended)), 1);
