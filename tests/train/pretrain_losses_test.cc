@@ -23,6 +23,7 @@ namespace {
 using test::LoopRun;
 using test::Recorder;
 using test::TempDirectory;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const train::StepContext kFirst{0, 0, 8};
@@ -178,6 +179,26 @@ TEST(PretrainLossesTest, SinkhornTakesThePlaceOfTheCenter) {
   const torch::Tensor student = parts.head->forward(parts.Latent().select(1, 0));
   EXPECT_NEAR(values.at("loss/distill"),
               loss::DistillationLossOf(student, teacher, {}).item<double>(), 1e-5);
+  EXPECT_EQ(task.center(), nullptr);
+  EXPECT_FALSE(values.contains("center_norm"));
+}
+
+TEST(PretrainLossesTest, OnlyTheChosenCentersAreSaved) {
+  dist::LocalCollective alone;
+  for (const auto centering : {Centering::kMean, Centering::kSinkhorn}) {
+    PretrainOptions options = test::TinyPretrainOptions(1);
+    options.distill->centering = centering;
+    options.ibot.emplace();
+    PretrainTask task(options, test::FakePretrainLoader({}), alone);
+    Recorder recorder;
+    TempDirectory storage;
+    LoopRun run{.storage = storage.path(), .parent = "c"};
+    ASSERT_TRUE(test::RunLoop(task, alone, recorder, run).ok());
+    const auto saved = checkpoint::LoadTensors(storage.path() + "/c/s1/teacher_head.safetensors");
+    ASSERT_TRUE(saved.ok()) << saved.status();
+    EXPECT_EQ(saved->contains("center"), centering == Centering::kMean);
+    EXPECT_TRUE(saved->contains("patch_center"));
+  }
 }
 
 TEST(PretrainLossesTest, SumsCountEveryViewAndPair) {
@@ -263,14 +284,26 @@ TEST(PretrainLossesTest, EachLossesGradientOnTheEncoderIsMeasuredOnceAnEpoch) {
 
 TEST(PretrainLossesTest, DiagnosticsTellAHealthyStart) {
   dist::LocalCollective alone;
-  PretrainTask task(test::TinyPretrainOptions(2), test::FakePretrainLoader({}), alone);
+  const PretrainOptions options = test::TinyPretrainOptions(2);
+  PretrainTask task(options, test::FakePretrainLoader({}), alone);
   const auto values = ValuesOf(task, kFirst);
 
-  EXPECT_GT(values.at("feature_std"), 0);
-  EXPECT_LE(values.at("feature_std"), 1 / std::sqrt(32));
-  EXPECT_GE(values.at("teacher_student_kl"), 0);
-  EXPECT_NEAR(values.at("teacher_student_kl") + values.at("teacher_entropy"),
-              values.at("loss/distill"), 1e-5);
+  torch::NoGradGuard no_grad;
+  Parts parts(task, options);
+  const torch::Tensor features = parts.Latent().select(1, 0);
+  const torch::Tensor teacher =
+      torch::softmax(parts.head->forward(parts.TeacherTokens().select(1, 0)) / 0.04, -1);
+  const torch::Tensor student = torch::softmax(parts.head->forward(features) / 0.1, -1);
+  const double entropy = -(teacher * teacher.log()).sum(1).mean().item<double>();
+  EXPECT_NEAR(values.at("teacher_entropy"), entropy, 1e-5);
+  const double kl = (teacher * (teacher / student).log()).sum(1).mean().item<double>();
+  EXPECT_NEAR(values.at("teacher_student_kl"), kl, 1e-5);
+  EXPECT_GT(kl, 1e-3);
+  const torch::Tensor unit = features / features.norm(2, 1, /*keepdim=*/true);
+  const double deviation = std::sqrt(unit.var(0, /*unbiased=*/false).mean().item<double>());
+  EXPECT_NEAR(values.at("feature_std"), deviation, 1e-6);
+  EXPECT_GT(deviation, 1e-3);
+  EXPECT_LE(deviation, 1 / std::sqrt(32));
 }
 
 TEST(CollapseWarningTest, NamesBothCollapsesAndKeepsSilentInBetween) {
@@ -281,7 +314,8 @@ TEST(CollapseWarningTest, NamesBothCollapsesAndKeepsSilentInBetween) {
   EXPECT_THAT(CollapseWarning(limits, 20, 0.995 * uniform), HasSubstr("0.99 ln K"));
   // Before training an output is close to uniform.
   EXPECT_EQ(CollapseWarning(limits, 9, 0.995 * uniform), "");
-  EXPECT_THAT(CollapseWarning(limits, 0, 0.04), HasSubstr("below 0.05 nat"));
+  EXPECT_THAT(CollapseWarning(limits, 0, 0.04),
+              AllOf(HasSubstr("almost one-hot"), HasSubstr("below 0.05 nat")));
 }
 
 TEST(EmaTeacherTest, MomentumOneKeepsItsBitsAndZeroCopiesTheStudent) {

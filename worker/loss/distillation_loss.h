@@ -47,11 +47,11 @@ torch::Tensor TeacherProbabilities(const torch::Tensor& teacher_logits, const to
                                    double temp);
 
 // Mean entropy of distributions [R,K] in nats, scalar. Of the teacher's: ln K at
-// collapse to uniform, 0 at collapse to one output.
+// collapse to uniform, 0 where all are one-hot, as at collapse to one output.
 torch::Tensor MeanEntropy(const torch::Tensor& probabilities);
 
-// Sum of the teacher's logits over this rank's rows, [1,K] float32; what the
-// ranks add up for UpdateCenter.
+// Sum of the teacher's logits over this rank's rows, [1,K] float32 (float64 stays);
+// what the ranks add up for UpdateCenter.
 torch::Tensor CenterSum(const torch::Tensor& teacher_logits);
 
 // The next center, [1,K]: momentum * center + (1 - momentum) * logit_sum / rows,

@@ -22,8 +22,9 @@ std::string CollapseWarning(const CollapseLimits& limits, int64_t step, double e
   }
   if (entropy < kSmallestEntropy) {
     return absl::StrFormat(
-        "the teacher uses one output only: its entropy %.4f is below 0.05 nat; a higher "
-        "distill.teacherTemp or a lower distill.centerMomentum may help",
+        "the teacher's outputs are almost one-hot, for all images the same one at worst: their "
+        "mean entropy %.4f is below 0.05 nat; a higher distill.teacherTemp or a lower "
+        "distill.centerMomentum may help",
         entropy);
   }
   return "";

@@ -7,7 +7,8 @@
 namespace g2ll::pretrain {
 namespace {
 
-// Parameters of `module` that the teacher follows; `pairs` get teacher, student.
+// Makes `teacher` a copy of `student` that is never trained; `teachers` and `students`
+// get their parameters, side by side.
 void Pair(torch::nn::Module& teacher, torch::nn::Module& student,
           std::vector<torch::Tensor>& teachers, std::vector<torch::Tensor>& students) {
   torch::NoGradGuard no_grad;

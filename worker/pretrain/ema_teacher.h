@@ -44,6 +44,7 @@ class EmaTeacher {
 
 // The centre C of the teacher's logits [1, K], which keeps them from collapsing
 // onto one prototype: C = m C + (1 - m) mean over all samples, views and ranks.
+// float32; float64 from the first update with float64 logits on.
 class Center {
  public:
   Center(int64_t num_prototypes, double momentum, torch::Device device);

@@ -49,7 +49,7 @@ PretrainTask::PretrainTask(const PretrainOptions& options,
     const auto make_center = [&](std::optional<Center>& center) {
       center.emplace(options.distill->head.out, options.distill->center_momentum, options.device);
     };
-    make_center(center_);
+    if (options.distill->centering == Centering::kMean) make_center(center_);
     if (options.ibot) make_center(patch_center_);
   }
   if (options.student_input == StudentInput::kMaskToken) {
@@ -129,7 +129,7 @@ train::StepResult PretrainTask::ComputeLoss(const train::StepContext& context,
     show(kEntropy, entropy);
     // A cross entropy less the entropy; every teacher view is in as many pairs.
     show("teacher_student_kl", distill / (options_.is_summed ? pairs : 1) - entropy);
-    show("center_norm", center_->value().norm());
+    if (center_) show("center_norm", center_->value().norm());
   }
   result.loss = loss * weight;
   result.values.front().second = result.loss.detach();
@@ -257,7 +257,7 @@ void PretrainTask::AfterStep(const train::StepContext& context, const train::Sco
   WarnOfCollapse(context.step, values);
   teacher_->Update(options_.distill->ema_momentum.At(context.step));
   const int64_t num_rows = context.num_images * num_views();
-  center_->Update(collective_, num_rows);
+  if (center_) center_->Update(collective_, num_rows);
   if (patch_center_) patch_center_->Update(collective_, num_rows * batch_.masked_ids.size(1));
 }
 

@@ -44,10 +44,10 @@ class PretrainTask final : public train::TrainTask {
   // Values: `loss`; the parts that are on of `loss/mim`, `loss/distill`, `loss/ibot`,
   // `loss/koleo`, before their weights; `feature_std` (of the student's L2-normalised
   // class features within a part, healthy about 1/sqrt(D)); with a teacher
-  // `teacher_entropy` (nats, after centring and sharpening; 0 or ln K is a collapse),
-  // `teacher_student_kl` (nats) and `center_norm`. Once an epoch, but at most every
-  // fiftieth step, `grad_norm/NAME` for each part: the norm over the encoder of the
-  // gradient of the weighted loss, mean over parts and ranks.
+  // `teacher_entropy` (nats, after centring and sharpening; ln K is a collapse, 0 may be
+  // one) and `teacher_student_kl` (nats); with a centre of class logits `center_norm`.
+  // Once an epoch, but at most every fiftieth step, `grad_norm/NAME` for each part: the
+  // norm over the encoder of the gradient of the weighted loss, mean over parts and ranks.
   train::StepResult ComputeLoss(const train::StepContext& context,
                                 const train::MicroBatch& part) override;
   std::string NonFiniteInput() const override;
@@ -127,8 +127,8 @@ class PretrainTask final : public train::TrainTask {
   model::MaeDecoder decoder_{nullptr};   // empty without `mim`
   model::ProjectionHead head_{nullptr};  // empty without `distill`
   std::optional<EmaTeacher> teacher_;
-  std::optional<Center> center_;
-  std::optional<Center> patch_center_;
+  std::optional<Center> center_;        // only for Centering::kMean
+  std::optional<Center> patch_center_;  // only for ibot
 
   // The share of the current step. Its views are on the device from PrepareShare on.
   data::PretrainBatch batch_;

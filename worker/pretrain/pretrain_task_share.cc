@@ -45,14 +45,14 @@ void PretrainTask::AskTeacher(const train::StepContext& context, int64_t chunk) 
   if (options_.ibot) targets_.patch_tokens = torch::cat(patch_tokens);
 
   const double temp = options_.distill->teacher_temp.At(static_cast<int64_t>(context.epoch));
-  if (options_.distill->centering == Centering::kSinkhorn) {
+  if (center_) {
+    targets_.class_probabilities = loss::TeacherProbabilities(class_logits, center_->value(), temp);
+    center_->Accumulate(class_logits);
+  } else {
     targets_.class_probabilities =
         loss::SinkhornAssignments(class_logits, {.temperature = temp},
                                   [this](torch::Tensor& sums) { collective_.AllReduceSum(sums); });
-  } else {
-    targets_.class_probabilities = loss::TeacherProbabilities(class_logits, center_->value(), temp);
   }
-  center_->Accumulate(class_logits);
 }
 
 void PretrainTask::MaskByAttention(const torch::Tensor& attention, int64_t first_row) {

@@ -46,7 +46,7 @@ std::vector<PretrainTask::StateFile> PretrainTask::StateFiles() const {
   files.push_back({"teacher_encoder.safetensors", checkpoint::StateOf(*teacher_->encoder())});
   // The centres' tensors are written in place like all the others.
   checkpoint::NamedTensors teacher_head = checkpoint::StateOf(*teacher_->head(), kHeadPrefix);
-  teacher_head.emplace_back("center", center_->value());
+  if (center_) teacher_head.emplace_back("center", center_->value());
   if (patch_center_) teacher_head.emplace_back("patch_center", patch_center_->value());
   files.push_back({"teacher_head.safetensors", teacher_head});
   return files;
