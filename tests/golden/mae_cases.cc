@@ -27,7 +27,7 @@ struct Autoencoder {
 
   torch::Tensor Predict(const torch::Tensor& images, const torch::Tensor& mask) {
     const torch::Tensor visible = PatchIds(mask, false);
-    return decoder->forward(encoder->forward_visible(images, visible), visible);
+    return decoder->predict(decoder->decode(encoder->forward_visible(images, visible), visible));
   }
 };
 
@@ -60,7 +60,8 @@ void CheckVariant(GoldenCase& golden, const std::string& name, const mask::MaskO
   const torch::Tensor loss =
       loss::ReconstructionLoss(prediction, images, PatchIds(mask, true), kPatch, norm_pix);
   loss.backward();
-  const torch::Tensor target = loss::ReconstructionTarget(images, kPatch, norm_pix);
+  const torch::Tensor patches = loss::Patchify(images, kPatch);
+  const torch::Tensor target = norm_pix ? loss::NormalizePatches(patches) : patches;
   golden.Check(name + ".loss", loss);
   golden.Check(name + ".pred", Sparse(prediction, 17, 8));
   golden.Check(name + ".target", Sparse(target, 51, 8));

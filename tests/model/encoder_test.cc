@@ -138,7 +138,7 @@ TEST(VitEncoder, DrawsNoRandomNumbers) {
   EXPECT_TRUE(torch::equal(encoder->forward(images), first));
 }
 
-TEST(VitEncoder, MaskTokensTakeThePlaceOfPatchesBeforePositions) {
+TEST(VitEncoder, MaskTokensTakeThePlaceOfPatches) {
   VitEncoder encoder = TinyEncoder();
   torch::manual_seed(5);
   const torch::Tensor images = torch::randn({2, 3, 32, 32});
@@ -157,6 +157,30 @@ TEST(VitEncoder, MaskTokensTakeThePlaceOfPatchesBeforePositions) {
   EXPECT_TRUE(
       torch::allclose(encoder->forward_masked(images, torch::empty({2, 0}, torch::kInt64), token),
                       encoder->forward(images)));
+}
+
+// With the token that a picture projects to, masking is drawing that picture over the patch.
+TEST(VitEncoder, MaskTokensGetThePositionsOfThePatchesTheyHide) {
+  VitEncoder encoder = TinyEncoder();
+  torch::NoGradGuard no_grad;
+  torch::manual_seed(5);
+  const torch::Tensor images = torch::randn({2, 3, 32, 32});
+  const torch::Tensor picture = torch::randn({3, 8, 8});
+  const auto parameters = encoder->named_parameters();
+  const torch::Tensor token =
+      torch::conv2d(picture.unsqueeze(0), parameters["patch_embed.proj.weight"],
+                    parameters["patch_embed.proj.bias"])
+          .view({1, 1, 16});
+  const torch::Tensor ids = torch::tensor({{0, 5}, {3, 15}});
+  torch::Tensor drawn = images.clone();
+  for (int64_t image = 0; image < 2; ++image) {
+    for (int64_t i = 0; i < 2; ++i) {
+      const auto id = ids[image][i].item<int64_t>();
+      drawn[image].narrow(1, id / 4 * 8, 8).narrow(2, id % 4 * 8, 8).copy_(picture);
+    }
+  }
+  EXPECT_TRUE(torch::allclose(encoder->forward_masked(images, ids, token), encoder->forward(drawn),
+                              1e-4, 1e-5));
 }
 
 TEST(VitEncoder, AttentionIsTheClassTokensInTheLastBlock) {
@@ -234,7 +258,8 @@ TEST(MaeDecoder, UnshufflePutsVisibleTokensAtTheirPlaces) {
   EXPECT_TRUE(torch::allclose(tokens[0][1 + 2], mask));
   EXPECT_TRUE(torch::allclose(tokens[1][1 + 1], latent[1][1]));
   EXPECT_TRUE(torch::allclose(tokens[1][1 + 2], latent[1][2]));
-  EXPECT_EQ(decoder->forward(latent, ids).sizes(), (std::vector<int64_t>{2, 4, 48}));
+  EXPECT_EQ(decoder->predict(decoder->decode(latent, ids)).sizes(),
+            (std::vector<int64_t>{2, 4, 48}));
 }
 
 // With branches of weight 0 a block is the identity, so what the decoder gives for a

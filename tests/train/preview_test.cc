@@ -17,7 +17,8 @@ TEST(FillMaskedTest, AnExactPredictionGivesThePictureBackInBothScales) {
   torch::manual_seed(1);
   const torch::Tensor views = Pictures();
   for (const bool norm_pix : {false, true}) {
-    const torch::Tensor exact = loss::ReconstructionTarget(views, /*patch=*/4, norm_pix);
+    const torch::Tensor patches = loss::Patchify(views, 4);
+    const torch::Tensor exact = norm_pix ? loss::NormalizePatches(patches) : patches;
 
     const torch::Tensor filled = FillMasked(views, exact, Hidden(), 4, norm_pix);
 

@@ -35,8 +35,8 @@ double TotalWeight(std::span<const int64_t> class_counts, const ClassificationOp
   return total;
 }
 
-ClassificationSums ClassificationLossSums(const torch::Tensor& logits, const torch::Tensor& targets,
-                                          const ClassificationOptions& options) {
+torch::Tensor ClassificationLossSum(const torch::Tensor& logits, const torch::Tensor& targets,
+                                    const ClassificationOptions& options) {
   TORCH_CHECK(logits.dim() == 2 && targets.dim() == 1 && logits.size(0) == targets.size(0),
               "logits are [B,C] and targets [B], got ", logits.sizes(), " and ", targets.sizes());
   const auto num_classes = static_cast<size_t>(logits.size(1));
@@ -47,17 +47,8 @@ ClassificationSums ClassificationLossSums(const torch::Tensor& logits, const tor
       options.class_weights.empty()
           ? torch::ones({logits.size(1)}, wide.options())
           : torch::tensor(options.class_weights, torch::kFloat64).to(wide.options());
-  ClassificationSums sums;
-  sums.loss = at::cross_entropy_loss(wide, targets, weights, at::Reduction::Sum,
-                                     /*ignore_index=*/-100, options.label_smoothing);
-  sums.weight = weights.index_select(0, targets).sum();
-  return sums;
-}
-
-torch::Tensor ClassificationLoss(const torch::Tensor& logits, const torch::Tensor& targets,
-                                 const ClassificationOptions& options) {
-  const ClassificationSums sums = ClassificationLossSums(logits, targets, options);
-  return sums.loss / sums.weight;
+  return at::cross_entropy_loss(wide, targets, weights, at::Reduction::Sum,
+                                /*ignore_index=*/-100, options.label_smoothing);
 }
 
 }  // namespace g2ll::loss

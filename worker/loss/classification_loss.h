@@ -23,24 +23,15 @@ struct ClassificationOptions {
 // Sum of the weights over images of which `class_counts` [C] are of each class.
 double TotalWeight(std::span<const int64_t> class_counts, const ClassificationOptions& options);
 
-// The loss as a quotient, so that batches and ranks can be added before it is
-// taken: a mean of the quotients would weigh their images differently.
-struct ClassificationSums {
-  torch::Tensor loss;    // sum over the images; has the gradient
-  torch::Tensor weight;  // sum of the weights of their true classes, no gradient
-};
-
-// Cross entropy with class weights w and smoothing s: an image of class t adds
-// (1 - s) w_t (-ln p_t) + s/C sum_c w_c (-ln p_c) to `loss` and w_t to `weight`.
+// Cross entropy with class weights w and smoothing s, summed over the images: one of
+// class t adds (1 - s) w_t (-ln p_t) + s/C sum_c w_c (-ln p_c). The loss of a global
+// batch is the sum over its parts and ranks, divided by its TotalWeight: a mean of
+// their quotients would weigh their images differently.
 //
-// `logits` [B,C], `targets` [B] int64 in [0,C). Scalars, float32 (float64 for
-// float64 logits) whatever the autocast type. Throws c10::Error for other shapes.
-ClassificationSums ClassificationLossSums(const torch::Tensor& logits, const torch::Tensor& targets,
-                                          const ClassificationOptions& options);
-
-// loss / weight of one batch, scalar.
-torch::Tensor ClassificationLoss(const torch::Tensor& logits, const torch::Tensor& targets,
-                                 const ClassificationOptions& options);
+// `logits` [B,C], `targets` [B] int64 in [0,C). Scalar, float32 (float64 for float64
+// logits) whatever the autocast type. Throws c10::Error for other shapes.
+torch::Tensor ClassificationLossSum(const torch::Tensor& logits, const torch::Tensor& targets,
+                                    const ClassificationOptions& options);
 
 }  // namespace g2ll::loss
 

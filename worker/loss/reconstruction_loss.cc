@@ -9,11 +9,17 @@
 namespace g2ll::loss {
 namespace {
 
-torch::Tensor NormalizePatches(const torch::Tensor& patches) {
+// What a patch is normalised by, both [...,1].
+struct PatchScale {
+  torch::Tensor mean;
+  torch::Tensor deviation;
+};
+
+PatchScale ScaleOf(const torch::Tensor& patches) {
   const auto [variance, mean] =
       torch::var_mean(patches, torch::IntArrayRef{-1}, /*correction=*/at::Scalar(1),
                       /*keepdim=*/true);
-  return (patches - mean) / (variance + 1e-6).sqrt();
+  return {mean, (variance + 1e-6).sqrt()};
 }
 
 }  // namespace
@@ -40,9 +46,14 @@ torch::Tensor Unpatchify(const torch::Tensor& patches, int patch, int channels) 
       .reshape({patches.size(0), channels, grid * patch, grid * patch});
 }
 
-torch::Tensor ReconstructionTarget(const torch::Tensor& images, int patch, bool norm_pix) {
-  const torch::Tensor patches = Patchify(Widen(images), patch);
-  return norm_pix ? NormalizePatches(patches) : patches;
+torch::Tensor NormalizePatches(const torch::Tensor& patches) {
+  const PatchScale scale = ScaleOf(patches);
+  return (patches - scale.mean) / scale.deviation;
+}
+
+torch::Tensor UndoNormalization(const torch::Tensor& predictions, const torch::Tensor& patches) {
+  const PatchScale scale = ScaleOf(patches);
+  return predictions * scale.deviation + scale.mean;
 }
 
 torch::Tensor ReconstructionLoss(const torch::Tensor& prediction, const torch::Tensor& images,

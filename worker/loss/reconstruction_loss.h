@@ -12,9 +12,12 @@ torch::Tensor Patchify(const torch::Tensor& images, int patch);
 // The inverse for square images of `channels` channels.
 torch::Tensor Unpatchify(const torch::Tensor& patches, int patch, int channels);
 
-// What the decoder should predict: Patchify, or with `norm_pix` each patch minus
-// its mean and divided by the root of its unbiased variance + 1e-6.
-torch::Tensor ReconstructionTarget(const torch::Tensor& images, int patch, bool norm_pix);
+// Each patch [...,P] minus its mean and divided by the root of its unbiased variance +
+// 1e-6: what the decoder should predict with `norm_pix`.
+torch::Tensor NormalizePatches(const torch::Tensor& patches);
+
+// The pixels that predictions [...,P] of the normalised `patches` stand for.
+torch::Tensor UndoNormalization(const torch::Tensor& predictions, const torch::Tensor& patches);
 
 // What a pixel's error counts for.
 enum class Distance {

@@ -24,11 +24,6 @@ MaeDecoderImpl::MaeDecoderImpl(const MaeDecoderOptions& options) : options_(opti
                              torch::nn::Linear(options.dim, options.patch * options.patch * 3));
 }
 
-torch::Tensor MaeDecoderImpl::forward(const torch::Tensor& latent,
-                                      const torch::Tensor& visible_ids) {
-  return predict(decode(latent, visible_ids));
-}
-
 torch::Tensor MaeDecoderImpl::decode(const torch::Tensor& latent,
                                      const torch::Tensor& visible_ids) {
   torch::Tensor tokens = unshuffle(latent, visible_ids);

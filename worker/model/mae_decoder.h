@@ -31,13 +31,12 @@ class MaeDecoderImpl : public torch::nn::Module {
   explicit MaeDecoderImpl(const MaeDecoderOptions& options);
 
   // `latent` [B,1+m,D] from VitEncoder::forward_visible, `visible_ids` [B,m] int64
-  // as given there -> [B,n,patch*patch*3] for every patch, visible or not; the
-  // values of a patch are ordered (row, column, channel).
-  torch::Tensor forward(const torch::Tensor& latent, const torch::Tensor& visible_ids);
-
-  // The two halves of forward. Tokens of all patches after the final norm, without
-  // the class token, [B,n,dim]; and the pixels that they stand for.
+  // as given there -> tokens of all patches, visible or not, after the final norm and
+  // without the class token, [B,n,dim].
   torch::Tensor decode(const torch::Tensor& latent, const torch::Tensor& visible_ids);
+
+  // The pixels that tokens of `decode` stand for, [B,n,patch*patch*3]; the values of a
+  // patch are ordered (row, column, channel).
   torch::Tensor predict(const torch::Tensor& tokens);
 
   // What the blocks get, [B,1+n,dim]: each visible token at its place, the mask

@@ -75,14 +75,13 @@ train::StepResult ClassificationTask::ComputeLoss(const train::StepContext& cont
                       .subspan(static_cast<size_t>(part.begin), static_cast<size_t>(part.size()))});
   if (keep_scales.defined()) keep_scales = keep_scales.to(options_.device);
   const torch::Tensor logits = network_->forward(images, keep_scales);
-  const loss::ClassificationSums sums =
-      loss::ClassificationLossSums(logits, classes, options_.loss);
+  const torch::Tensor sum = loss::ClassificationLossSum(logits, classes, options_.loss);
   // The mean over the ranks of this is a part's contribution to the weighted mean.
   const double scale =
       collective_.world_size() / loss::TotalWeight(batch_.global_class_counts, options_.loss);
   train::StepResult result;
   result.num_images = part.size();
-  result.loss = sums.loss * scale;
+  result.loss = sum * scale;
   const torch::Tensor accuracy = (logits.detach().argmax(1) == classes).to(torch::kFloat64).mean() *
                                  train::WeightOf(part, context, collective_.world_size());
   result.values = {{"loss", result.loss.detach()},

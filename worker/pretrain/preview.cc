@@ -13,12 +13,7 @@ torch::Tensor FillMasked(const torch::Tensor& views, const torch::Tensor& predic
                          const torch::Tensor& masked_ids, int patch, bool norm_pix) {
   const torch::Tensor patches = loss::Patchify(views.to(torch::kFloat32), patch);
   torch::Tensor pixels = predictions.to(torch::kFloat32);
-  if (norm_pix) {
-    // As in ReconstructionTarget, solved for the pixels.
-    const torch::Tensor deviation =
-        (patches.var(/*dim=*/-1, /*unbiased=*/true, /*keepdim=*/true) + 1e-6).sqrt();
-    pixels = pixels * deviation + patches.mean(/*dim=*/-1, /*keepdim=*/true);
-  }
+  if (norm_pix) pixels = loss::UndoNormalization(pixels, patches);
   const torch::Tensor ids = masked_ids.unsqueeze(-1).expand({-1, -1, patches.size(2)});
   return loss::Unpatchify(patches.scatter(1, ids, pixels.gather(1, ids)), patch, /*channels=*/3);
 }

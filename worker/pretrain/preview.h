@@ -21,7 +21,7 @@ struct StudentPreview {
 };
 
 // Views with the predictions [R,n,p*p*3] at `masked_ids` [R,m] in place of their
-// patches; `norm_pix` as in loss::ReconstructionTarget. [R,3,S,S] float32.
+// patches; `norm_pix` as in loss::NormalizePatches. [R,3,S,S] float32.
 torch::Tensor FillMasked(const torch::Tensor& views, const torch::Tensor& predictions,
                          const torch::Tensor& masked_ids, int patch, bool norm_pix);
 
