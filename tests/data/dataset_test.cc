@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "tests/data/dermoscopy_folder.h"
 #include "tests/data/test_files.h"
+#include "worker/data/folder_scan.h"
 #include "worker/data/image_codec.h"
 #include "worker/data/sampler.h"
 
@@ -209,6 +212,59 @@ TEST_F(FolderDatasetTest, ReadsTheLayoutWithAManifest) {
               {"test split"});
 }
 
+TEST_F(FolderDatasetTest, ReadsTheSplitsOfAManifestInAnyCaseAndShort) {
+  std::string rows = "id,image,mask,official_split\n";
+  for (const char* split : {"Train", "TRAINING", "val", "Validation", "Test", "ISIC2017_Test"}) {
+    const std::string id = split;
+    test::WriteJpeg(folder_ / (id + ".jpg"), test::VariedImage(16, 1));
+    rows += id + "," + id + ".jpg,m.png," + split + "\n";
+  }
+  test::WriteMaskPng(folder_ / "m.png", test::PlainMask(16, 16, 255));
+  test::WriteBytes(folder_ / "manifest.csv", rows);
+
+  EXPECT_THAT(Ids(Open(folder_.path(), Split::kTrain)), ElementsAre("TRAINING", "Train"));
+  EXPECT_THAT(Ids(Open(folder_.path(), Split::kValidation)), ElementsAre("Validation", "val"));
+  EXPECT_THAT(Ids(Open(folder_.path(), Split::kTest)), ElementsAre("ISIC2017_Test", "Test"));
+}
+
+// Else images of a test set could be shared out over all splits, unseen.
+TEST_F(FolderDatasetTest, RefusesASplitOfAManifestThatItDoesNotKnow) {
+  for (const char* split : {"holdout", "isic2018_test", "all"}) {
+    test::WriteBytes(
+        folder_ / "manifest.csv",
+        "id,image,mask,official_split\nA,a.jpg,,none\nB,b.jpg,," + std::string(split) + "\n");
+    ExpectFault(Open(folder_.path(), Split::kTrain, false), absl::StatusCode::kFailedPrecondition,
+                {"manifest.csv: line 3: official_split is '" + std::string(split) + "'",
+                 "give train, validation, test, none or nothing"});
+  }
+}
+
+TEST_F(FolderDatasetTest, OnlyWholeWordsOfAFolderNameAreASplit) {
+  const std::pair<const char*, std::optional<Split>> names[] = {
+      {"latest", std::nullopt},
+      {"contest", std::nullopt},
+      {"invalid", std::nullopt},
+      {"constraint", std::nullopt},
+      {"d\xc3\xa9test", std::nullopt},
+      {"ISIC-2017_Test_v2_Data", Split::kTest},
+      {"ISBI2016_ISIC_Part1_Test_Data", Split::kTest},
+      {"ISIC2018_Task1-2_Validation_Input", Split::kValidation},
+      {"ISIC_2019_Training_Input", Split::kTrain},
+      {"TestImages", Split::kTest},
+      {"latestValImages", Split::kValidation},
+      {"train2017", Split::kTrain},
+      {"testset", Split::kTest},
+      {"VAL", Split::kValidation},
+  };
+  for (const auto& [name, split] : names) {
+    const test::TemporaryFolder folder;
+    test::WriteJpeg(folder / (std::string(name) + "/a.jpg"), test::VariedImage(16, 1));
+    const auto contents = ScanFolder(folder.path());
+    ASSERT_TRUE(contents.ok()) << contents.status();
+    EXPECT_EQ(contents->images.at(0).split, split) << name;
+  }
+}
+
 TEST_F(FolderDatasetTest, RefusesAManifestThatLeavesTheFolderOrIsBroken) {
   const std::string header = "id,image,mask,official_split\n";
   test::WriteBytes(folder_ / "manifest.csv", header + "A,../secret.jpg,,none\n");
@@ -217,6 +273,9 @@ TEST_F(FolderDatasetTest, RefusesAManifestThatLeavesTheFolderOrIsBroken) {
   test::WriteBytes(folder_ / "manifest.csv", header + "A,b.jpg\n");
   ExpectFault(Open(folder_.path(), Split::kAll, false), absl::StatusCode::kFailedPrecondition,
               {"line 2", "2 fields"});
+  test::WriteBytes(folder_ / "manifest.csv", header + "A,\"b.jpg,,none\n");
+  ExpectFault(Open(folder_.path(), Split::kAll, false), absl::StatusCode::kFailedPrecondition,
+              {"manifest.csv: line 2: has a quote that is never closed"});
   test::WriteBytes(folder_ / "manifest.csv", "id,image\n");
   ExpectFault(Open(folder_.path(), Split::kAll, false), absl::StatusCode::kFailedPrecondition,
               {"no column 'mask'"});

@@ -121,6 +121,7 @@ TEST_F(DiagnosisTest, BrokenRowsAreNamedByFileAndLine) {
     ExpectTableFault(good + row + "\n", {"line 3: ISIC_0000001 needs 1 in exactly one class"});
   }
   ExpectTableFault(good + "ISIC_0000001,1\n", {"line 3: has 2 fields, the header has 4"});
+  ExpectTableFault(good + "ISIC_0000001,\"1,0,0\n", {"line 3: has a quote that is never closed"});
 }
 
 TEST_F(DiagnosisTest, NamesATableOfAnotherFormAndAMissingOne) {
@@ -172,8 +173,8 @@ TEST_F(DiagnosisTest, ReadsTheManifestsColumnWithTheSameClassesForEverySplit) {
                    "id,image,mask,official_split,label_isic2019\n"
                    "A1,A1.jpg,m.png,isic2017_train,NV\n"
                    "A2,A2.jpg,m.png,isic2017_val,NV\n"
-                   "U1,U1.jpg,,x,BKL\nU2,U2.jpg,,x,\nU3,U3.jpg,,x,MEL\n"
-                   "U4,x.tar:U4.jpg,,x,SCC\n");
+                   "U1,U1.jpg,,none,BKL\nU2,U2.jpg,,none,\nU3,U3.jpg,,none,MEL\n"
+                   "U4,x.tar:U4.jpg,,none,SCC\n");
 
   const SetOrError train = Open(Split::kTrain), validation = Open(Split::kValidation);
 

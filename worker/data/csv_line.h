@@ -14,11 +14,15 @@ namespace g2ll::data {
 // quote inside them is one.
 std::vector<std::string> SplitCsvLine(std::string_view line);
 
-// The same of a file's first line, which may start with a byte order mark.
+// The first line of a text file without the UTF-8 byte order mark that it may start with.
+std::string_view WithoutByteOrderMark(std::string_view line);
+
+// The same as SplitCsvLine of a file's first line, which may start with a byte order mark.
 std::vector<std::string> SplitCsvHeader(std::string_view line);
 
 // Whether the line may be split: one longer than 64 KiB is of another kind of file, and
-// its fields could take any amount of memory. Error: FailedPrecondition with file and line.
+// its fields could take any amount of memory, and an open quote would swallow the rest of
+// its row. Error: FailedPrecondition with file and line.
 absl::Status CheckCsvLine(const std::string& path, int64_t number, std::string_view line);
 
 }  // namespace g2ll::data

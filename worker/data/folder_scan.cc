@@ -46,10 +46,23 @@ bool IsMaskFolder(const std::string& lower_name) {
          Contains(lower_name, "groundtruth") || Contains(lower_name, "ground_truth");
 }
 
-std::optional<Split> SplitOfName(const std::string& lower_name) {
-  if (Contains(lower_name, "train")) return Split::kTrain;
-  if (Contains(lower_name, "valid") || lower_name == "val") return Split::kValidation;
-  if (Contains(lower_name, "test")) return Split::kTest;
+bool IsUpper(char c) { return std::isupper(static_cast<unsigned char>(c)) != 0; }
+bool IsLower(char c) { return std::islower(static_cast<unsigned char>(c)) != 0; }
+
+// Bytes of letters beyond ASCII too.
+bool IsLetter(char c) { return IsUpper(c) || IsLower(c) || static_cast<unsigned char>(c) >= 0x80; }
+
+// By whole words, for `latest` and `contest` name no test set. A word ends before what is
+// no letter, and before a capital behind a small letter (`TestImages`).
+std::optional<Split> SplitOfName(std::string_view name) {
+  for (size_t begin = 0, end = 0; begin < name.size(); begin = std::max(end, begin + 1)) {
+    end = begin;
+    while (end < name.size() && IsLetter(name[end]) &&
+           !(end > begin && IsUpper(name[end]) && IsLower(name[end - 1]))) {
+      ++end;
+    }
+    if (const auto split = SplitOfWord(name.substr(begin, end - begin))) return split;
+  }
   return std::nullopt;
 }
 
@@ -88,7 +101,7 @@ Found Classify(const fs::path& relative) {
   for (const fs::path& component : relative.parent_path()) {
     const std::string name = Lower(component.string());
     if (IsMaskFolder(name)) found.is_mask = true;
-    if (const auto split = SplitOfName(name)) found.split = split;
+    if (const auto split = SplitOfName(component.string())) found.split = split;
     if (const std::string release = ReleaseOfName(name); !release.empty()) {
       found.release = release;
     }

@@ -35,11 +35,13 @@ struct FolderContents {
 };
 
 // Understands three layouts:
-//  - `manifest.csv` with the columns id, image, mask, official_split and, where
-//    diagnoses are known, label_isic2019;
+//  - `manifest.csv` with the columns id, image, mask, official_split (a word of
+//    SplitOfWord, also behind `isic2017_`, none or nothing; or the training set of
+//    another release of ISIC, which is in no split) and, where diagnoses are known,
+//    label_isic2019;
 //  - ISIC folders as downloaded (2016 to 2019), nested up to four deep: masks end in
 //    `_segmentation` in any case, `_superpixels`, `__MACOSX` and `._*` are ignored,
-//    splits come from folder names;
+//    splits come from whole words of folder names (SplitOfWord);
 //  - `images/` and `masks/` with equal stems, or a plain folder of pictures.
 // Errors: NotFound (no such folder), FailedPrecondition (no picture in it, a broken
 // manifest), each with what to do.

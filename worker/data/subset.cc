@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "worker/random/rng.h"
 
@@ -100,6 +102,21 @@ const char* SplitName(Split split) {
 std::optional<Split> SplitNamed(std::string_view name) {
   for (const Split split : {Split::kTrain, Split::kValidation, Split::kTest, Split::kAll}) {
     if (name == SplitName(split)) return split;
+  }
+  return std::nullopt;
+}
+
+std::optional<Split> SplitOfWord(std::string_view word) {
+  constexpr std::pair<const char*, Split> kWords[] = {
+      {"train", Split::kTrain},       {"training", Split::kTrain},
+      {"trainset", Split::kTrain},    {"val", Split::kValidation},
+      {"valid", Split::kValidation},  {"validation", Split::kValidation},
+      {"valset", Split::kValidation}, {"test", Split::kTest},
+      {"testing", Split::kTest},      {"testset", Split::kTest},
+  };
+  const std::string text(word);
+  for (const auto& [known, split] : kWords) {
+    if (absl::EqualsIgnoreCase(text, known)) return split;
   }
   return std::nullopt;
 }

@@ -31,6 +31,11 @@ const char* SplitName(Split split);
 // The split of that name; none where there is no such split.
 std::optional<Split> SplitNamed(std::string_view name);
 
+// The split that a word means in the name of a folder or in a table, in any case: `train`,
+// `training`, `val`, `valid`, `validation`, `test`, `testing`, or the same with `set` behind
+// the short ones; none for any other word.
+std::optional<Split> SplitOfWord(std::string_view word);
+
 }  // namespace g2ll::data
 
 #endif  // WORKER_DATA_SUBSET_H_
