@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -89,6 +90,28 @@ TEST(MeasurePixelsTest, NamesTheFirstUnreadableImage) {
   const auto scale = MeasurePixels(*set, 32, 100, 2);
   EXPECT_EQ(scale.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(scale.status().message()), HasSubstr(folder / "p3.jpg"));
+}
+
+// A data set whose images do not fit into memory.
+class TooLargeDataset final : public Dataset {
+ public:
+  int64_t size() const override { return 4; }
+  const std::string& id(int64_t) const override { return name_; }
+  const std::string& path(int64_t) const override { return name_; }
+  absl::StatusOr<Image> LoadImage(int64_t) const override { throw std::bad_alloc(); }
+  absl::StatusOr<Image> LoadImageFor(int64_t, int) const override { throw std::bad_alloc(); }
+  absl::StatusOr<LesionMask> LoadMask(int64_t) const override { throw std::bad_alloc(); }
+  const ClassLabels& classes() const override { return classes_; }
+  absl::Status CheckFiles(int64_t) const override { return absl::OkStatus(); }
+  const std::string& digest() const override { return name_; }
+
+ private:
+  std::string name_ = "large";
+  ClassLabels classes_;
+};
+
+TEST(MeasurePixelsTest, WhatAThreadThrowsReachesTheCaller) {
+  EXPECT_THROW(MeasurePixels(TooLargeDataset(), 16, 100, 3).IgnoreError(), std::bad_alloc);
 }
 
 Image Lesion(uint64_t index) { return SyntheticImage({.seed = 5, .index = index, .size = 128}); }

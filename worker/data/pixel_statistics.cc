@@ -5,9 +5,9 @@
 #include <atomic>
 #include <cmath>
 #include <cstddef>
-#include <thread>
 #include <vector>
 
+#include "worker/data/parallel_for.h"
 #include "worker/data/resize.h"
 
 namespace g2ll::data {
@@ -68,11 +68,7 @@ absl::StatusOr<PixelScale> MeasurePixels(const Dataset& dataset, int side, int64
       }
     }
   };
-  {
-    std::vector<std::jthread> workers;
-    for (size_t i = 1; i < parts.size(); ++i) workers.emplace_back([&, i] { work(parts[i]); });
-    work(parts.front());
-  }
+  ParallelFor(parts.size(), threads, [&](size_t i) { work(parts[i]); });
   PixelSums total;
   for (const PixelSums& part : parts) {
     if (!part.status.ok() && (total.failed_image < 0 || part.failed_image < total.failed_image)) {
