@@ -159,11 +159,40 @@ TEST_F(LeakReportTest, TheWrittenListMakesTheFirstSetDisjoint) {
   for (int64_t i = 0; i < (*set)->size(); ++i) EXPECT_NE((*set)->id(i), "renamed");
 }
 
-TEST_F(LeakReportTest, NoListIsWrittenWhereThereIsNothingToLeaveOut) {
+// What a file system allows in a name.
+TEST_F(LeakReportTest, TheWrittenListIsReadAgainWhateverTheImagesAreCalled) {
+  std::filesystem::copy(TestImage(2), folder_ / "all/photo (1).jpg");
+  std::filesystem::copy(TestImage(3), folder_ / "all/left arm, 2; \xc3\xa9.jpg");
   CheckOptions options = CheckOf({folder_ / "all", folder_ / "isic"});
   options.overlap_file = folder_ / "leak.txt";
+  EXPECT_EQ(Check(options).findings, 2);
+
+  data::DatasetOptions training;
+  training.source = folder_ / "all";
+  training.split = data::Split::kAll;
+  training.exclude_ids = {folder_ / "leak.txt"};
+  const auto set = data::Dataset::Open(training);
+  ASSERT_TRUE(set.ok()) << set.status();
+  EXPECT_EQ((*set)->size(), 8);
+}
+
+TEST_F(LeakReportTest, AnImageThatNoListCanNameIsAnError) {
+  std::filesystem::copy(TestImage(2), folder_ / "all/two\nlines.jpg");
+  CheckOptions options = CheckOf({folder_ / "all", folder_ / "isic"});
+  options.overlap_file = folder_ / "leak.txt";
+  std::ostringstream out;
+  const absl::Status status = CheckData(options, out).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("leak.txt: is not written: the name 'two"));
+}
+
+TEST_F(LeakReportTest, AnOlderListIsReplacedWhereThereIsNothingToLeaveOut) {
+  CheckOptions options = CheckOf({folder_ / "all", folder_ / "isic"});
+  options.overlap_file = folder_ / "leak.txt";
+  data::test::WriteBytes(folder_ / "leak.txt", "renamed\n");
   EXPECT_EQ(Check(options).findings, 0);
-  EXPECT_FALSE(std::filesystem::exists(folder_ / "leak.txt"));
+  ASSERT_TRUE(std::filesystem::exists(folder_ / "leak.txt"));
+  EXPECT_EQ(data::test::ReadBytes(folder_ / "leak.txt"), "");
   options.folders.pop_back();
   std::ostringstream ignored;
   EXPECT_EQ(CheckData(options, ignored).status().code(), absl::StatusCode::kInvalidArgument);
@@ -192,6 +221,21 @@ TEST_F(LeakReportTest, ProgressIsToldInPlaceAndCleanedUp) {
   EXPECT_THAT(progress.str(), HasSubstr(" of 8"));
   EXPECT_TRUE(progress.str().ends_with("\r\033[K"));
   EXPECT_EQ(out.str().find("checking"), std::string::npos);
+}
+
+TEST_F(LeakReportTest, FoldersThatATerminalWouldObeyAreToldHarmlessly) {
+  const std::string folder = folder_ /
+                             "all\xc2\x9b"
+                             "31m";
+  std::filesystem::rename(folder_ / "all", folder);
+  std::ostringstream progress;
+  std::ostringstream out;
+  CheckOptions options = CheckOf({folder, folder});
+  options.progress = &progress;
+  ASSERT_TRUE(CheckData(options, out).ok());
+  EXPECT_THAT(progress.str(), HasSubstr("all\\xc2\\x9b31m: "));
+  EXPECT_THAT(out.str(), HasSubstr("all\\xc2\\x9b31m: 8 images"));
+  EXPECT_THAT(progress.str() + out.str(), testing::Not(HasSubstr("\xc2\x9b")));
 }
 
 TEST(DataCheckTest, NamesOddMasksAndTinyImages) {

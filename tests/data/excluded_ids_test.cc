@@ -89,6 +89,16 @@ TEST_F(ExcludedIdsTest, ATextFileLeavesOutItsLinesAndEntriesAdd) {
   EXPECT_THAT(Kept({list, "held"}), ElementsAre("000", "002"));
 }
 
+TEST_F(ExcludedIdsTest, AListMayBeginWithAByteOrderMarkAndHoldNothing) {
+  const std::string list = folder_ / "ids.txt";
+  test::WriteBytes(list, "\xEF\xBB\xBFISIC_0000001\n");
+  EXPECT_THAT(Kept({list}, Split::kTrain), ElementsAre("000", "002"));
+  for (const char* nothing : {"", "\n", "\xEF\xBB\xBF\r\n"}) {
+    test::WriteBytes(list, nothing);
+    EXPECT_THAT(Kept({list}), testing::SizeIs(7));
+  }
+}
+
 // ISIC-2019 calls 2,025 images of ISIC-2017 so.
 TEST_F(ExcludedIdsTest, ReducedCopiesAreTheSamePhotographAndCaseCounts) {
   const std::string list = folder_ / "ids.txt";
@@ -101,8 +111,14 @@ TEST_F(ExcludedIdsTest, NamesWhatIsMissingAndWhatIsNoId) {
   const std::string list = folder_ / "ids.txt";
   test::WriteBytes(list, "ISIC_0000001\nimage,MEL\n");
   ExpectFault({list}, {"ids.txt: line 2: is no id"});
-  test::WriteBytes(list, "\n");
-  ExpectFault({list}, {"ids.txt: cannot be read or holds no id"});
+  test::WriteBytes(list, "ISIC_0000001\nISIC_0000002;nevus\n");
+  ExpectFault({list}, {"ids.txt: line 2: is no id"});
+  test::WriteBytes(list, "\"ISIC_0000001\"\n");
+  ExpectFault({list}, {"ids.txt: line 1: is no id"});
+  test::WriteBytes(list, "set/ISIC_0000001.jpg\n");
+  ExpectFault({list}, {"ids.txt: line 1: is no id"});
+  test::WriteBytes(list, std::string(256, 'x') + "\n");
+  ExpectFault({list}, {"ids.txt: line 1: is no id"});
   ExpectFault({list + "#train"}, {"a text file has no splits"});
   ExpectFault({"relative"}, {"'relative'"});
 }

@@ -9,6 +9,7 @@
 #include "proto/common/folder_split.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
+#include "worker/data/csv_line.h"
 #include "worker/data/folder_scan.h"
 #include "worker/data/photograph_id.h"
 #include "worker/data/subset.h"
@@ -16,7 +17,8 @@
 namespace g2ll::data {
 namespace {
 
-constexpr size_t kMaxIdBytes = 200;
+// A file's name has at most so many.
+constexpr size_t kMaxIdBytes = 255;
 // More than four million ids.
 constexpr int64_t kMaxListBytes = int64_t{64} << 20;
 
@@ -28,10 +30,15 @@ std::string_view Trimmed(std::string_view line) {
   return line.substr(begin, line.find_last_not_of(kBlank) - begin + 1);
 }
 
-bool IsId(std::string_view text) {
-  return text.size() <= kMaxIdBytes && std::none_of(text.begin(), text.end(), [](char c) {
-           return static_cast<unsigned char>(c) <= ' ' || c == ',' || c == ';' || c == '/';
-         });
+// Whether it is a row of a table: a quote at its start, or a comma or semicolon that no
+// blank follows. Names of files may hold all three (`left arm, 2`).
+bool IsTableRow(std::string_view text) {
+  if (text.starts_with('"')) return true;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const bool is_separator = text[i] == ',' || text[i] == ';';
+    if (is_separator && (i + 1 == text.size() || text[i + 1] != ' ')) return true;
+  }
+  return false;
 }
 
 // Says which key an error of another file belongs to.
@@ -40,6 +47,14 @@ absl::Status OfExcludeIds(const absl::Status& status) {
 }
 
 }  // namespace
+
+bool CanBeListed(std::string_view id) {
+  const bool has_control = std::any_of(id.begin(), id.end(), [](char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '/';
+  });
+  return !id.empty() && id.size() <= kMaxIdBytes && !has_control && !IsTableRow(id) &&
+         id == Trimmed(WithoutByteOrderMark(id));
+}
 
 absl::StatusOr<ExcludedIds> ExcludedIds::Read(const std::vector<std::string>& entries,
                                               const std::vector<std::string>& held) {
@@ -107,12 +122,17 @@ absl::Status ExcludedIds::AddTextFile(const std::string& path) {
         "data.excludeIds ", path, ": is larger than 64 MiB: give one file stem a line"));
   }
   std::ifstream file(path, std::ios::binary);
+  const auto cannot_be_read = [&path] {
+    return absl::FailedPreconditionError(
+        absl::StrCat("data.excludeIds ", path, ": cannot be read: check its permissions"));
+  };
+  if (!file) return cannot_be_read();
   std::string line;
   size_t num_found = 0;
   for (int64_t number = 1; std::getline(file, line); ++number) {
-    const std::string_view id = Trimmed(line);
+    const std::string_view id = Trimmed(number == 1 ? WithoutByteOrderMark(line) : line);
     if (id.empty()) continue;
-    if (!IsId(id)) {
+    if (!CanBeListed(id)) {
       return absl::FailedPreconditionError(
           absl::StrCat("data.excludeIds ", path, ": line ", number,
                        ": is no id: give one file stem a line, such as ISIC_0000000"));
@@ -120,9 +140,10 @@ absl::Status ExcludedIds::AddTextFile(const std::string& path) {
     Add(id);
     ++num_found;
   }
-  if (num_found > 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("data.excludeIds ", path, ": cannot be read or holds no id"));
+  if (file.bad()) return cannot_be_read();
+  // `g2ll data check --write-overlap` writes such a list for two sets without a common image.
+  if (num_found == 0) log::Warning("data.excludeIds: the list holds no id", {{"file", path}});
+  return absl::OkStatus();
 }
 
 absl::Status internal::JudgeExclusion(const ExcludedIds& excluded, const DatasetOptions& options,

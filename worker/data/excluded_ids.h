@@ -13,13 +13,19 @@
 
 namespace g2ll::data {
 
+// Whether a line of a text file of ids can stand for the id: neither empty, nor with
+// control characters, `/` or blanks around it, nor longer than a file's name, nor like a row
+// of a table (a quote at its start, a comma or semicolon without a blank behind).
+bool CanBeListed(std::string_view id);
+
 // Images that a data set leaves out (DatasetOptions::exclude_ids).
 class ExcludedIds {
  public:
   // Reads what `entries` name; `held` are the ids of the source's validation and test
   // splits. Errors, which start with `data.excludeIds`: NotFound (no such file or
-  // folder), FailedPrecondition (a folder without pictures, a line that is no id, a
-  // file without any), InvalidArgument (an entry of another form).
+  // folder), FailedPrecondition (a folder without pictures, a file that cannot be read, a
+  // line that is no id), InvalidArgument (an entry of another form). A file without an id
+  // leaves nothing out, with a warning.
   static absl::StatusOr<ExcludedIds> Read(const std::vector<std::string>& entries,
                                           const std::vector<std::string>& held);
 

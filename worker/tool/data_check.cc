@@ -10,13 +10,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
+#include "worker/data/excluded_ids.h"
 #include "worker/data/image_codec.h"
 #include "worker/tool/counted.h"
 #include "worker/tool/folder_check.h"
 #include "worker/tool/folder_overlap.h"
-#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -48,7 +48,7 @@ const std::string& PathOf(const CheckedFolder& checked, size_t image) {
 
 // The same for a line of text.
 std::string NameOf(const CheckedFolder& checked, size_t image) {
-  return Printable(PathOf(checked, image));
+  return log::EscapeControl(PathOf(checked, image));
 }
 
 std::string TextOf(const data::Likeness& likeness) {
@@ -107,7 +107,8 @@ void PrintRest(const char* indent, int64_t num_pairs, size_t num_listed, std::os
 
 void PrintFolder(const Folder& folder, std::ostream& out) {
   const CheckedFolder& checked = folder.checked;
-  out << checked.folder << ": " << Counted(std::ssize(checked.contents.images), "image") << ", "
+  const std::string name = log::EscapeControl(checked.folder);
+  out << name << ": " << Counted(std::ssize(checked.contents.images), "image") << ", "
       << Counted(NumMasks(checked), "mask");
   for (const auto& [split, size] : SplitSizes(checked)) {
     if (split != "none") out << ", " << split << " " << size;
@@ -115,7 +116,7 @@ void PrintFolder(const Folder& folder, std::ostream& out) {
   out << "\n";
   const LookAlikes& alike = folder.alike;
   if (alike.num_pairs == 0) return;
-  out << checked.folder << ": " << Counted(alike.num_pairs, "pair")
+  out << name << ": " << Counted(alike.num_pairs, "pair")
       << (alike.num_pairs == 1 ? " of images looks alike, " : " of images look alike, ")
       << alike.num_between_splits << " of them in two splits\n";
   for (const NearPair& pair : alike.pairs) {
@@ -135,8 +136,8 @@ void PrintOverlap(const Report& report, std::ostream& out) {
   }
   PrintRest("", report.overlap->num_pairs, report.overlap->pairs.size(), out);
   const SplitShare& all = report.overlap->all;
-  out << all.shared << " of the " << all.images << " images of " << second.folder << " are in "
-      << first.folder;
+  out << all.shared << " of the " << all.images << " images of "
+      << log::EscapeControl(second.folder) << " are in " << log::EscapeControl(first.folder);
   const char* separator = ": ";
   for (const auto& [split, share] : report.overlap->by_split) {
     if (split == "none") continue;
@@ -149,7 +150,7 @@ void PrintOverlap(const Report& report, std::ostream& out) {
 void PrintText(const Report& report, std::ostream& out) {
   for (const Folder& folder : report.folders) {
     for (const Finding& fault : folder.faults) {
-      out << Printable(absl::StrCat(fault.file, ": ", fault.message)) << "\n";
+      out << log::EscapeControl(absl::StrCat(fault.file, ": ", fault.message)) << "\n";
     }
   }
   for (const Folder& folder : report.folders) PrintFolder(folder, out);
@@ -224,6 +225,20 @@ absl::StatusOr<Report> MakeReport(const CheckOptions& options) {
   return report;
 }
 
+// Also where there is none, so that no older list stays.
+absl::Status WriteIds(const std::vector<std::string>& ids, const std::string& file) {
+  std::string text;
+  for (const std::string& id : ids) {
+    if (!data::CanBeListed(id)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(file, ": is not written: the name '", id,
+                       "' cannot stand in a list of ids: rename that image"));
+    }
+    absl::StrAppend(&text, id, "\n");
+  }
+  return data::WriteFileAtomically(file, text);
+}
+
 }  // namespace
 
 absl::StatusOr<int64_t> CheckData(const CheckOptions& options, std::ostream& out) {
@@ -236,9 +251,8 @@ absl::StatusOr<int64_t> CheckData(const CheckOptions& options, std::ostream& out
   } else {
     PrintText(report, out);
   }
-  if (!options.overlap_file.empty() && !report.overlap->ids_of_first.empty()) {
-    const std::string ids = absl::StrCat(absl::StrJoin(report.overlap->ids_of_first, "\n"), "\n");
-    G2LL_RETURN_IF_ERROR(data::WriteFileAtomically(options.overlap_file, ids));
+  if (!options.overlap_file.empty()) {
+    G2LL_RETURN_IF_ERROR(WriteIds(report.overlap->ids_of_first, options.overlap_file));
   }
   return report.num_findings();
 }

@@ -14,7 +14,7 @@ struct CheckOptions {
   std::vector<std::string> folders;  // one, or two to compare; FOLDER or FOLDER#SPLIT
   std::string output = "text";       // or json
   // With two folders: file for the ids of the first folder's images that the second holds
-  // too, one a line, as `data.excludeIds` takes it; not written where there is none.
+  // too, one a line, as `data.excludeIds` takes it; empty where there is none.
   std::string overlap_file;
   std::ostream* progress = nullptr;  // a terminal; null: no progress is told
 };
@@ -29,7 +29,8 @@ struct CheckOptions {
 // first. At most kMaxListedPairs (folder_overlap.h) of them are listed; the counts and the
 // ids of `overlap_file` are those of all. Returns the number of faults and pairs.
 // Errors: as CheckFolder, for a folder that cannot be read at all; InvalidArgument
-// (`overlap_file` with one folder); Unavailable (it cannot be written).
+// (`overlap_file` with one folder), FailedPrecondition (an id that cannot stand in it),
+// Unavailable (it cannot be written).
 absl::StatusOr<int64_t> CheckData(const CheckOptions& options, std::ostream& out);
 
 }  // namespace g2ll::tool
