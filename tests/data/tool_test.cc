@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -12,6 +13,7 @@
 #include "tests/data/tool_outcome.h"
 #include "worker/data/dataset.h"
 #include "worker/data/image_codec.h"
+#include "worker/tool/picture_list.h"
 
 namespace g2ll::tool {
 namespace {
@@ -93,9 +95,10 @@ TEST_F(ToolTest, CheckNamesEveryFault) {
 }
 
 TEST_F(ToolTest, CheckPrintsNamesThatATerminalObeysHarmlessly) {
-  data::test::WriteBytes(folder_ / "set/a\x1b[31m\n.jpg", "no picture");
+  // An escape, a line end, the one-character form of `ESC [` and a byte that is no UTF-8.
+  data::test::WriteBytes(folder_ / "set/a\x1b[31m\n\xc2\x9b\xff.jpg", "no picture");
   const Outcome outcome = Tool({"data", "check", folder_ / "set"});
-  EXPECT_THAT(outcome.out, HasSubstr("set/a?[31m?.jpg: is neither"));
+  EXPECT_THAT(outcome.out, HasSubstr(R"(set/a\x1b[31m\n\xc2\x9b\xff.jpg: is neither)"));
 }
 
 TEST_F(ToolTest, CheckOfTwoFoldersNamesWhatBothHold) {
@@ -157,6 +160,30 @@ TEST_F(ToolTest, CheckDataNoticesAFileThatIsNoPicture) {
   const Outcome outcome = Tool({"check-data", "--source", folder_.path(), "--split", "train"});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("b.jpg: is neither a JPEG nor a PNG"));
+}
+
+TEST(PictureListTest, AFolderThatCannotBeListedIsNamedAndTheOthersAreRead) {
+  namespace fs = std::filesystem;
+  const TemporaryFolder folder;
+  for (const char* name : {"in/a/1.jpg", "in/closed/2.jpg", "in/open/3.jpg", "in/4.jpg"}) {
+    data::test::WriteJpeg(folder / name, data::test::VariedImage(16, 1));
+  }
+  fs::permissions(folder.path(), fs::perms(0755));
+  fs::permissions(folder / "in/closed", fs::perms::none);
+  // Root may read every folder, so another user looks.
+  const bool is_root = geteuid() == 0;
+  if (is_root && seteuid(65534) != 0) GTEST_SKIP() << "cannot become another user";
+  const PictureList list = FindPictures({folder / "in"}, folder / "out");
+  if (is_root) {
+    ASSERT_EQ(seteuid(0), 0);
+  }
+  fs::permissions(folder / "in/closed", fs::perms::owner_all);
+
+  ASSERT_EQ(list.pictures.size(), 3U);
+  EXPECT_EQ(list.pictures[0].path, folder / "in/4.jpg");
+  EXPECT_EQ(list.pictures[2].path, folder / "in/open/3.jpg");
+  ASSERT_EQ(list.skipped.size(), 1U);
+  EXPECT_THAT(list.skipped[0].message, HasSubstr(folder / "in/closed: cannot be listed: "));
 }
 
 TEST_F(ToolTest, WrongUsageIsExitCodeTwo) {

@@ -16,10 +16,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "worker/metric/paired.h"
 #include "worker/report/csv.h"
-#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -205,11 +205,12 @@ void PrintTable(const Report& a, const Report& b,
                 std::ostream& out) {
   for (const auto& [letter, report] : {std::pair('A', &a), std::pair('B', &b)}) {
     out << letter << ": "
-        << Printable(absl::StrCat(report->name, ", checkpoint ", report->checkpoint)) << "\n";
+        << log::EscapeControl(absl::StrCat(report->name, ", checkpoint ", report->checkpoint))
+        << "\n";
   }
-  out << Printable(absl::StrCat(a.images.size(), " images in both, ", a.split,
-                                " split, network size ", a.image_size, ", ",
-                                ProtocolText(a.protocol)))
+  out << log::EscapeControl(absl::StrCat(a.images.size(), " images in both, ", a.split,
+                                         " split, network size ", a.image_size, ", ",
+                                         ProtocolText(a.protocol)))
       << "\n";
   std::vector<std::array<std::string, 6>> rows = {
       {"SCORE", "A", "B", "B - A", "95% INTERVAL", "P"}};

@@ -8,6 +8,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/dataset.h"
 #include "worker/data/image_codec.h"
@@ -90,7 +91,8 @@ absl::Status GenerateData(const GenerateOptions& options, std::ostream& out) {
     return absl::UnavailableError(
         absl::StrCat(named.string(), ": cannot be written: ", error.message()));
   }
-  out << "wrote " << total << " images with masks to " << named.string() << "\n";
+  out << "wrote " << total << " images with masks to " << log::EscapeControl(named.string())
+      << "\n";
   return absl::OkStatus();
 }
 

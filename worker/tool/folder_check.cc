@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/common/folder_split.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/digest.h"
 #include "worker/data/image_codec.h"
@@ -26,12 +27,14 @@ namespace {
 
 // A picture with a shorter side than one patch has nothing to learn from.
 constexpr int kSmallestSide = 16;
+// Each holds a picture and its mask at their own size.
+constexpr int kMaxThreads = 8;
 
 // `checking FOLDER: 12 of 345`, rewritten in place at most ten times a second.
 class ProgressLine {
  public:
   ProgressLine(std::ostream* out, const std::string& folder, size_t total)
-      : out_(out), folder_(folder), total_(total) {}
+      : out_(out), folder_(log::EscapeControl(folder)), total_(total) {}
   ~ProgressLine() {
     if (is_shown_) *out_ << "\r\033[K" << std::flush;
   }
@@ -164,8 +167,8 @@ absl::StatusOr<CheckedFolder> CheckFolder(const std::string& folder, std::ostrea
   checked.looks.resize(count);
   ProgressLine line(progress, folder, count);
   std::atomic<size_t> num_done = 0;
-  const auto num_threads = static_cast<int>(std::thread::hardware_concurrency());
-  data::ParallelFor(count, num_threads, [&](size_t i) {
+  const auto num_processors = static_cast<int>(std::thread::hardware_concurrency());
+  data::ParallelFor(count, std::min(num_processors, kMaxThreads), [&](size_t i) {
     CheckImage(checked.contents.images[i], i, checked);
     line.Tell(++num_done);
   });

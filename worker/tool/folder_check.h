@@ -29,7 +29,7 @@ struct CheckedFolder {
   LooksOfImages looks;
 };
 
-// Reads `folder`, or `FOLDER#SPLIT` for one split of it (folder_split.h), on all
+// Reads `folder`, or `FOLDER#SPLIT` for one split of it (folder_split.h), on up to eight
 // processors. Images have the split that a job would give them. Tells its progress on
 // `progress`, a terminal; null: does not.
 // Errors: those of ScanFolder; InvalidArgument (no such folder, and its name has a `#`

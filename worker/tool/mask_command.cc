@@ -7,8 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "proto/common/log.h"
 #include "worker/tool/mask_preview.h"
-#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -27,7 +27,7 @@ constexpr char kFooter[] =
 int Run(const PreviewOptions& options) {
   const absl::StatusOr<PreviewOutcome> outcome = PreviewMasks(options, std::cout, std::cerr);
   if (!outcome.ok()) {
-    std::cerr << "error: " << Printable(std::string(outcome.status().message())) << "\n";
+    std::cerr << "error: " << log::EscapeControl(std::string(outcome.status().message())) << "\n";
     return absl::IsInvalidArgument(outcome.status()) ? kNoneOrUsage : kSkippedSome;
   }
   if (outcome->drawn == 0) return kNoneOrUsage;

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/clean_image.h"
 #include "worker/data/image_codec.h"
@@ -18,7 +19,6 @@
 #include "worker/tool/counted.h"
 #include "worker/tool/mask_figure.h"
 #include "worker/tool/picture_list.h"
-#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -128,7 +128,7 @@ absl::StatusOr<PreviewOutcome> PreviewMasks(const PreviewOptions& options, std::
   const PictureList list = FindPictures(options.images, options.folder);
   PreviewOutcome outcome;
   const auto skip = [&](const std::string& message) {
-    talk << "skipped " << Printable(message) << "\n";
+    talk << "skipped " << log::EscapeControl(message) << "\n";
     ++outcome.skipped;
   };
   for (const Skipped& skipped : list.skipped) skip(skipped.message);
@@ -149,7 +149,7 @@ absl::StatusOr<PreviewOutcome> PreviewMasks(const PreviewOptions& options, std::
                           data::EncodePng(Figure(options, strategies, *source, picture.name)));
     const std::string target = absl::StrCat(options.folder, "/", picture.name, "_mask.png");
     G2LL_RETURN_IF_ERROR(data::WriteFileAtomically(target, png));
-    out << Printable(target) << "\n";
+    out << log::EscapeControl(target) << "\n";
     ++outcome.drawn;
   }
   return outcome;

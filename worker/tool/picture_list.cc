@@ -80,27 +80,35 @@ class Finder {
   }
 
   void AddFolder(const std::string& folder) {
-    std::error_code error;
     std::vector<std::string> found;
-    fs::recursive_directory_iterator entry(folder, error);
-    for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
-      std::error_code ignored;  // an entry that cannot be looked at is no folder
-      const bool is_folder = entry->is_directory(ignored);
-      const std::string name = entry->path().filename().string();
-      if (is_folder &&
-          (name.starts_with('.') || name == "__MACOSX" || Canonical(entry->path()) == output_)) {
-        entry.disable_recursion_pending();
-      } else if (!is_folder && IsPicture(entry->path())) {
-        found.push_back(entry->path().string());
-      }
-    }
-    if (error) {
-      Skip(folder, absl::StrCat("cannot be listed: ", error.message()));
-    } else if (found.empty()) {
+    const size_t num_skipped = list_.skipped.size();
+    ListFolder(folder, found);
+    if (found.empty() && list_.skipped.size() == num_skipped) {
       Skip(folder, "holds no picture (.jpg, .jpeg, .png)");
     }
     std::sort(found.begin(), found.end());
     for (const std::string& path : found) AddFile(path);
+  }
+
+  // A folder that cannot be listed is named, and the others are read all the same.
+  void ListFolder(const fs::path& folder, std::vector<std::string>& found) {
+    std::error_code error;
+    fs::directory_iterator entries(folder, error);
+    for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+      const fs::path& path = entries->path();
+      std::error_code ignored;  // an entry that cannot be looked at is no folder
+      if (!entries->is_directory(ignored)) {
+        if (IsPicture(path)) found.push_back(path.string());
+      } else if (!entries->is_symlink(ignored) && !IsPassedOver(path)) {
+        ListFolder(path, found);
+      }
+    }
+    if (error) Skip(folder.string(), absl::StrCat("cannot be listed: ", error.message()));
+  }
+
+  bool IsPassedOver(const fs::path& folder) const {
+    const std::string name = folder.filename().string();
+    return name.starts_with('.') || name == "__MACOSX" || Canonical(folder) == output_;
   }
 
   void GiveNames() {

@@ -32,8 +32,9 @@ struct PictureList {
 // cannot be read, so that they are named later; not hidden files, `__MACOSX`, what is
 // made of pictures (stems that end in `_segmentation`, `_mask`, `_overlay`,
 // `_superpixels`) and nothing below `output`. Folders behind links are passed over.
-// Skipped: what is not there, a folder without a picture, and a name of more than 200
-// bytes, which leaves no room for the endings of what is made.
+// Skipped: what is not there, a folder without a picture, one that cannot be listed (those
+// beside it are read all the same), and a name of more than 200 bytes, which leaves no
+// room for the endings of what is made.
 //
 // A name is the file's stem; of stems that occur more than once `FOLDER_STEM`, and
 // where that too is taken, a number behind it.

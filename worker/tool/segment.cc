@@ -12,13 +12,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/image_codec.h"
 #include "worker/data/parallel_for.h"
 #include "worker/report/csv.h"
 #include "worker/report/overlay_picture.h"
 #include "worker/tool/picture_list.h"
-#include "worker/tool/printable.h"
 
 namespace g2ll::tool {
 namespace {
@@ -233,7 +233,7 @@ absl::Status SegmentRun::Tell(const Picture& picture, const Result& result) {
   if (!result.truth.ok()) {
     ClearBar();
     streams_.talk << (absl::IsNotFound(result.truth) ? "warning: " : "error: ")
-                  << Printable(std::string(result.truth.message())) << "\n";
+                  << log::EscapeControl(std::string(result.truth.message())) << "\n";
     outcome_.failed += absl::IsNotFound(result.truth) ? 0 : 1;
   }
   TellProgress(picture, result);
@@ -242,7 +242,7 @@ absl::Status SegmentRun::Tell(const Picture& picture, const Result& result) {
 
 void SegmentRun::TellSkipped(const std::string& file, const std::string& message) {
   ClearBar();
-  streams_.talk << "error: " << Printable(message) << "\n";
+  streams_.talk << "error: " << log::EscapeControl(message) << "\n";
   ++outcome_.failed;
   skipped_.push_back({{"file", file}, {"message", message}});
 }
@@ -251,7 +251,7 @@ void SegmentRun::TellProgress(const Picture& picture, const Result& result) {
   if (options_.output == "json") {
     AddJson(picture, result);
   } else if (!streams_.has_bar) {
-    streams_.out << Printable(picture.name)
+    streams_.out << log::EscapeControl(picture.name)
                  << absl::StrFormat(" %dx%d area %.4f confidence %.4f", result.width, result.height,
                                     result.area, result.confidence);
     if (result.score) {
@@ -265,7 +265,7 @@ void SegmentRun::TellProgress(const Picture& picture, const Result& result) {
     std::string line = absl::StrCat("[", std::string(full, '#'), std::string(kCells - full, '-'),
                                     "] ", done_, "/", list_.pictures.size(), " ");
     const size_t room = static_cast<size_t>(std::max(0, streams_.width - 1));
-    line += Printable(picture.name);
+    line += log::EscapeControl(picture.name);
     line.resize(std::min(line.size(), room));
     streams_.talk << "\r\x1b[2K" << line << std::flush;
   }
@@ -310,7 +310,7 @@ void SegmentRun::TellEnd() {
     return;
   }
   streams_.out << outcome_.segmented << " of " << outcome_.segmented + skipped_.size()
-               << " pictures segmented into " << Printable(options_.folder);
+               << " pictures segmented into " << log::EscapeControl(options_.folder);
   if (scored_ > 0) {
     streams_.out << absl::StrFormat("; mean Dice %.4f, IoU %.4f over %d with a mask", dice, iou,
                                     scored_);

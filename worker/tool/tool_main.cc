@@ -10,14 +10,17 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <string_view>
 #include <thread>
 
+#include "proto/common/folder_split.h"
+#include "proto/common/log.h"
+#include "worker/data/subset.h"
 #include "worker/tool/check_source.h"
 #include "worker/tool/compare.h"
 #include "worker/tool/data_check.h"
 #include "worker/tool/data_generate.h"
 #include "worker/tool/mask_command.h"
-#include "worker/tool/printable.h"
 #include "worker/tool/segment.h"
 
 namespace g2ll::tool {
@@ -38,7 +41,7 @@ struct Settings {
 
 int ExitCodeOf(const absl::Status& status) {
   if (status.ok()) return 0;
-  std::cerr << "error: " << Printable(std::string(status.message())) << "\n";
+  std::cerr << "error: " << log::EscapeControl(std::string(status.message())) << "\n";
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
       return kUsage;
@@ -95,9 +98,17 @@ void AddDataCommands(CLI::App& app, Settings& settings) {
       ->capture_default_str();
   check->add_option("--write-overlap", check_options.overlap_file,
                     "With two folders: file for the ids of the first that the second holds too, "
-                    "for data.excludeIds");
+                    "for data.excludeIds; empty where there is none");
   check->footer(kCheckFooter);
   check->callback([&settings] { settings.exit_code = RunCheck(settings.check); });
+}
+
+std::map<std::string, data::Split> SplitChoices() {
+  std::map<std::string, data::Split> choices;
+  for (const std::string_view name : kSplitNames) {
+    if (const auto split = data::SplitNamed(name)) choices.emplace(name, *split);
+  }
+  return choices;
 }
 
 void AddCheckSource(CLI::App& app, Settings& settings) {
@@ -106,11 +117,7 @@ void AddCheckSource(CLI::App& app, Settings& settings) {
       "check-data", "Say in one JSON object whether a job can read a data source");
   check->add_option("--source", options.source, "Absolute folder or synthetic:...")->required();
   check->add_option("--split", options.split, "Which images")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, data::Split>{{"train", data::Split::kTrain},
-                                             {"validation", data::Split::kValidation},
-                                             {"test", data::Split::kTest},
-                                             {"all", data::Split::kAll}}));
+      ->transform(CLI::CheckedTransformer(SplitChoices()));
   check->add_flag("--masks", options.needs_masks, "Every image needs its lesion mask");
   check->add_flag("--classes", options.needs_classes, "Only images with a diagnosis");
   check->add_option("--class-file", options.class_file, "Table of diagnoses, not the source's own");
@@ -156,9 +163,37 @@ constexpr char kSegmentFooter[] =
     "Exit codes: 0 all done, 1 some pictures or masks were named and skipped, 2 nothing was\n"
     "segmented or wrong usage, 6 the folder is not empty.";
 
+// How a mask comes from a photograph.
+void AddProtocol(CLI::App& segment, evaluate::Protocol& protocol) {
+  segment.add_flag(
+      "--tta",
+      [&protocol](int64_t count) {
+        if (count > 0) protocol.tta = evaluate::Tta::kFlips;
+      },
+      "Mean of the logits of four mirror images; takes four times as long");
+  segment.add_flag(
+      "--keep-largest",
+      [&protocol](int64_t count) {
+        if (count > 0) protocol.postprocess = evaluate::Postprocess::kLargestComponent;
+      },
+      "Keep only the largest connected lesion, holes filled");
+}
+
+void AddComputing(CLI::App& segment, SegmentOptions& options) {
+  segment.add_option("--batch", options.batch, "Pictures in one forward pass")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  options.model.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  segment.add_option("--threads", options.model.threads, "Threads")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  segment.add_option("--device", options.model.device, "auto, cpu or cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+}
+
 void AddSegment(CLI::App& app, Settings& settings) {
   SegmentOptions& options = settings.segment;
-  options.model.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   CLI::App* segment = app.add_subcommand("segment", "Outline the lesion in photographs");
   segment->footer(kSegmentFooter);
   segment->add_option("pictures", options.pictures, "Picture files, or folders of them")
@@ -172,29 +207,8 @@ void AddSegment(CLI::App& app, Settings& settings) {
                       "Folder of true masks, NAME.png or NAME_segmentation.png");
   segment->add_flag("--force", options.is_forced,
                     "Write into a folder that is not empty; files of the same name are replaced");
-  segment->add_flag(
-      "--tta",
-      [&options](int64_t count) {
-        if (count > 0) options.model.protocol.tta = evaluate::Tta::kFlips;
-      },
-      "Mean of the logits of four mirror images; takes four times as long");
-  segment->add_flag(
-      "--keep-largest",
-      [&options](int64_t count) {
-        if (count > 0) {
-          options.model.protocol.postprocess = evaluate::Postprocess::kLargestComponent;
-        }
-      },
-      "Keep only the largest connected lesion, holes filled");
-  segment->add_option("--batch", options.batch, "Pictures in one forward pass")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  segment->add_option("--threads", options.model.threads, "Threads")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  segment->add_option("--device", options.model.device, "auto, cpu or cuda")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
-      ->capture_default_str();
+  AddProtocol(*segment, options.model.protocol);
+  AddComputing(*segment, options);
   segment->add_option("-o,--output", options.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
       ->capture_default_str();

@@ -4,11 +4,12 @@
 namespace g2ll::tool {
 
 // Runs `g2ll-trainer tool ...`. argv[0] is the word before the first subcommand
-// (`tool`), argv[1] the subcommand: `data generate`, `data check`, `check-data` or
-// `mask preview`. Results go to stdout, faults to stderr, one line each.
+// (`tool`), argv[1] the subcommand: `data generate`, `data check`, `check-data`,
+// `mask preview`, `segment` or `compare`. Results go to stdout, faults to stderr, one
+// line each.
 //
-// Returns the exit code: 0 done, 1 the check found something or the work failed,
-// 2 wrong usage or a folder that cannot be read at all, 6 refused (a folder in the way).
+// Returns the exit code: 0 done, 1 the check found something or the work failed, also in
+// part, 2 wrong usage or input that cannot be used at all, 6 refused (a folder in the way).
 int RunTool(int argc, char** argv);
 
 }  // namespace g2ll::tool
