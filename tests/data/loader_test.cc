@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "tests/data/loader_batches.h"
@@ -39,6 +41,14 @@ void ExpectEqual(const PretrainBatch& a, const PretrainBatch& b) {
   EXPECT_TRUE(torch::equal(a.views, b.views));
   EXPECT_TRUE(torch::equal(a.visible_ids, b.visible_ids));
   EXPECT_TRUE(torch::equal(a.masked_ids, b.masked_ids));
+}
+
+std::map<std::string, std::filesystem::file_time_type> TimesOfFiles(const std::string& folder) {
+  std::map<std::string, std::filesystem::file_time_type> times;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) times[entry.path().string()] = entry.last_write_time();
+  }
+  return times;
 }
 
 TEST(PretrainLoaderTest, BatchesHaveTheStatedShapesAndPartitionThePatches) {
@@ -106,12 +116,16 @@ TEST(PretrainLoaderTest, TheCacheOnDiskAndASmallMemoryChangeNothing) {
   const std::vector<PretrainBatch> plain = BatchesOf<PretrainLoader>(*set, sampler, options, 0, 4);
   options.cache_dir = folder / "superpixels";
   options.memory_cache_bytes = 0;
+  std::map<std::string, std::filesystem::file_time_type> written;
   for (int round = 0; round < 2; ++round) {
     const std::vector<PretrainBatch> cached =
         BatchesOf<PretrainLoader>(*set, sampler, options, 0, 4);
     for (size_t i = 0; i < plain.size(); ++i) ExpectEqual(plain[i], cached[i]);
+    if (round == 0) written = TimesOfFiles(options.cache_dir);
   }
-  EXPECT_FALSE(std::filesystem::is_empty(options.cache_dir));
+  // What is found on disk is not written again.
+  EXPECT_EQ(written.size(), static_cast<size_t>(set->size()));
+  EXPECT_EQ(TimesOfFiles(options.cache_dir), written);
 }
 
 TEST(PretrainLoaderTest, MasksOneViewWithTheMaeSettings) {
@@ -218,6 +232,21 @@ TEST(SegmentationLoaderTest, ValidationBatchesAreThePlainResizedImages) {
   const LesionMask mask = ResizeMask(*set->LoadMask(3), 32, 32);
   EXPECT_EQ(batch.masks[0].sum().item<float>(),
             static_cast<float>(std::count(mask.pixels.begin(), mask.pixels.end(), 255)));
+}
+
+TEST(SegmentationLoaderTest, MasksAtTheirOwnSizeComeWithABatchOfAnyNumberOfThreads) {
+  const auto set = Synthetic(true);
+  const InputOptions input{32, 8, kUnitScale};
+  const std::vector<int64_t> indices = {4, 1, 7, 2, 9};
+  const SegmentationBatch alone = *LoadSegmentationBatch(*set, indices, input);
+  std::vector<LesionMask> native;
+  const SegmentationBatch batch = *LoadSegmentationBatch(*set, indices, input, 3, &native);
+  EXPECT_TRUE(torch::equal(batch.images, alone.images));
+  EXPECT_TRUE(torch::equal(batch.masks, alone.masks));
+  ASSERT_EQ(native.size(), indices.size());
+  for (size_t i = 0; i < native.size(); ++i) {
+    EXPECT_EQ(native[i].pixels, set->LoadMask(indices[i])->pixels);
+  }
 }
 
 }  // namespace

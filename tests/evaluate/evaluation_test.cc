@@ -9,10 +9,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "tests/data/test_files.h"
 #include "tests/evaluate/tiny_segmenter.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/tensor_file.h"
@@ -38,12 +40,16 @@ class Recorder final : public run::RunEvents {
  public:
   void OnJoined() override {}
   void OnMetric(const run::MetricSample& sample) override { metrics[sample.name] = sample.value; }
-  void OnProgress(const run::Progress& progress) override { last_progress = progress; }
+  void OnProgress(const run::Progress& progress) override {
+    last_progress = progress;
+    if (on_progress) on_progress(progress);
+  }
   absl::Status OnCheckpoint(const run::WrittenCheckpoint&) override { return absl::OkStatus(); }
   void OnReport(const std::string& path) override { report = path; }
 
   std::map<std::string, double> metrics;
   run::Progress last_progress;
+  std::function<void(const run::Progress&)> on_progress;
   std::string report;
 };
 
@@ -88,6 +94,19 @@ class EvaluationTest : public testing::Test {
     manifest.kind = "FinetuneJob";
     manifest.step = 7;
     ASSERT_TRUE(writer->Finish(manifest).ok());
+  }
+
+  // Evaluates a folder of three training and three test pairs instead.
+  void WriteFolder() {
+    const std::string folder = (root_ / "set").string();
+    data::test::WriteIsicPairs(folder, "Training", 0, 3);
+    data::test::WriteIsicPairs(folder, "Test_v2", 20, 3);
+    options_.data.source = folder;
+  }
+  std::string TrainingMask(int number) const {
+    return (root_ / "set/ISIC-2017_Training_Part1_GroundTruth" /
+            ("ISIC_000000" + std::to_string(number) + "_segmentation.png"))
+        .string();
   }
 
   nlohmann::json ReadReport() const {
@@ -276,6 +295,48 @@ TEST_F(EvaluationTest, StopsWhenAskedAndLeavesNothing) {
 
   EXPECT_EQ(train::FailureOf(status), train::FailureKind::kPreempted);
   ExpectNoReport();
+}
+
+// A training mask that cannot be read would be the failure if the masks were read on.
+TEST_F(EvaluationTest, StopsWhileItChoosesBaselines) {
+  WriteCheckpoint(MakeTinyNetwork(5));
+  WriteFolder();
+  data::test::WriteBytes(TrainingMask(0), "no picture");
+  EXPECT_EQ(train::FailureOf(RunEvaluation(options_, events_, {})), train::FailureKind::kData);
+  std::stop_source stop;
+  stop.request_stop();
+
+  const absl::Status status = RunEvaluation(options_, events_, stop.get_token());
+
+  EXPECT_EQ(train::FailureOf(status), train::FailureKind::kPreempted);
+  ExpectNoReport();
+}
+
+TEST_F(EvaluationTest, StopsWhileItDrawsPictures) {
+  WriteCheckpoint(MakeTinyNetwork(5));
+  std::stop_source stop;
+  events_.on_progress = [&stop](const run::Progress& progress) {
+    if (progress.step == progress.total_steps) stop.request_stop();
+  };
+
+  const absl::Status status = RunEvaluation(options_, events_, stop.get_token());
+
+  EXPECT_EQ(train::FailureOf(status), train::FailureKind::kPreempted);
+  ExpectNoReport();
+}
+
+TEST_F(EvaluationTest, AReportSaysWhyBaselinesWereNotChosenByTrainingMasks) {
+  WriteCheckpoint(MakeTinyNetwork(5));
+  WriteFolder();
+  ASSERT_TRUE(RunEvaluation(options_, events_, {}).ok());
+  EXPECT_THAT(ReadReport()["baselines"]["note"].get<std::string>(),
+              HasSubstr("by mean Dice on 3 training masks"));
+
+  fs::remove(TrainingMask(1));
+  options_.report_path = "reports/uid/e2";
+  ASSERT_TRUE(RunEvaluation(options_, events_, {}).ok());
+  EXPECT_THAT(ReadReport()["baselines"]["note"].get<std::string>(),
+              AllOf(HasSubstr("ISIC_0000001.jpg: has no mask"), HasSubstr("fixed beforehand")));
 }
 
 TEST_F(EvaluationTest, AReportThatIsThereIsNeverOverwritten) {

@@ -191,6 +191,22 @@ TEST_F(ReportTest, OverlaysArePngFilesWithPlainNames) {
   png_image_free(&header);
 }
 
+TEST_F(ReportTest, PicturesAreReducedToTheSizeThatIsShown) {
+  Overlay overlay = MakeOverlay("small", OverlayGroup::kBest);
+  ReduceToReport(overlay);
+  EXPECT_EQ(overlay.image.width, 64);
+
+  overlay.image = {1500, 3000, std::vector<uint8_t>(size_t{1500} * 3000 * 3, 128)};
+  overlay.truth = {1500, 3000, std::vector<uint8_t>(size_t{1500} * 3000, 255)};
+  overlay.prediction = {1500, 3000, std::vector<uint8_t>(size_t{1500} * 3000, 0)};
+  ReduceToReport(overlay);
+  EXPECT_EQ(overlay.image.width, 1024);
+  EXPECT_EQ(overlay.image.height, 512);
+  EXPECT_EQ(overlay.image.pixels.size(), size_t{512} * 1024 * 3);
+  EXPECT_EQ(overlay.truth.pixels, std::vector<uint8_t>(size_t{512} * 1024, 255));
+  EXPECT_EQ(overlay.prediction.pixels, std::vector<uint8_t>(size_t{512} * 1024, 0));
+}
+
 TEST_F(ReportTest, AFileThatCannotBeWrittenIsNamed) {
   std::filesystem::create_directory(directory_ / "report.html");
 

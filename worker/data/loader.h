@@ -102,10 +102,11 @@ class SegmentationLoader {
 };
 
 // Reads and resizes the given images in order, without random change:
-// image by area/cubic, mask by nearest. For validation and test.
-absl::StatusOr<SegmentationBatch> LoadSegmentationBatch(const Dataset& dataset,
-                                                        const std::vector<int64_t>& indices,
-                                                        const InputOptions& input);
+// image by area/cubic, mask by nearest. For validation and test. Reads `threads` images at
+// the same time. `native_masks`, where it is given, becomes the masks at their own size.
+absl::StatusOr<SegmentationBatch> LoadSegmentationBatch(
+    const Dataset& dataset, const std::vector<int64_t>& indices, const InputOptions& input,
+    int threads = 1, std::vector<LesionMask>* native_masks = nullptr);
 
 }  // namespace g2ll::data
 

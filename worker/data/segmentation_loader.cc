@@ -8,6 +8,7 @@
 #include "worker/data/cutmix.h"
 #include "worker/data/input_checks.h"
 #include "worker/data/loader.h"
+#include "worker/data/parallel_for.h"
 #include "worker/data/pixel_tensor.h"
 #include "worker/data/resize.h"
 #include "worker/data/step_pipeline.h"
@@ -40,6 +41,17 @@ void WriteRow(int64_t row, const Image& image, const LesionMask& mask, const Nor
   const int64_t num_pixels = int64_t{image.height} * image.width;
   WritePixels(image, norm, batch.images.data_ptr<float>() + row * 3 * num_pixels);
   WriteMask(mask, batch.masks.data_ptr<float>() + row * num_pixels);
+}
+
+// Without random change; `native_mask` becomes the mask at its own size.
+absl::Status LoadRow(const Dataset& dataset, int64_t row, const NormTable& norm,
+                     SegmentationBatch& batch, LesionMask& native_mask) {
+  const int64_t index = batch.indices[static_cast<size_t>(row)];
+  const auto side = static_cast<int>(batch.images.size(3));
+  G2LL_ASSIGN_OR_RETURN(const Image image, dataset.LoadImageFor(index, side));
+  G2LL_ASSIGN_OR_RETURN(native_mask, dataset.LoadMask(index));
+  WriteRow(row, ResizeImage(image, side, side), ResizeMask(native_mask, side, side), norm, batch);
+  return absl::OkStatus();
 }
 
 class SegmentationLoaderImpl final : public SegmentationLoader {
@@ -126,15 +138,19 @@ absl::StatusOr<std::unique_ptr<SegmentationLoader>> SegmentationLoader::Create(
 
 absl::StatusOr<SegmentationBatch> LoadSegmentationBatch(const Dataset& dataset,
                                                         const std::vector<int64_t>& indices,
-                                                        const InputOptions& input) {
-  G2LL_RETURN_IF_ERROR(internal::CheckInput(input, 1, 1));
+                                                        const InputOptions& input, int threads,
+                                                        std::vector<LesionMask>* native_masks) {
+  G2LL_RETURN_IF_ERROR(internal::CheckInput(input, threads, 1));
   const NormTable norm = MakeNormTable(input.scale);
   SegmentationBatch batch = EmptyBatch(indices, input.image_size);
-  for (size_t row = 0; row < indices.size(); ++row) {
-    G2LL_ASSIGN_OR_RETURN(const CleanImage clean,
-                          LoadPair(dataset, indices[row], input.image_size));
-    WriteRow(static_cast<int64_t>(row), clean.image, clean.mask, norm, batch);
-  }
+  if (native_masks != nullptr) native_masks->assign(indices.size(), LesionMask{});
+  std::vector<absl::Status> faults(indices.size());
+  ParallelFor(indices.size(), threads, [&](size_t row) {
+    LesionMask unwanted;
+    faults[row] = LoadRow(dataset, static_cast<int64_t>(row), norm, batch,
+                          native_masks != nullptr ? (*native_masks)[row] : unwanted);
+  });
+  for (const absl::Status& fault : faults) G2LL_RETURN_IF_ERROR(fault);
   return batch;
 }
 

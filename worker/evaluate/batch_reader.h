@@ -24,10 +24,10 @@ struct EvaluationBatch {
 // of its own. One caller at a time.
 class BatchReader {
  public:
-  // `dataset` must outlive the reader. `batch` and `num_ahead` (batches in the
-  // making, the bound of its memory) are at least 1.
+  // `dataset` must outlive the reader. `batch` and `threads` (images read at the same
+  // time) are at least 1. At most two batches are held ahead of their use.
   BatchReader(const data::Dataset& dataset, const data::InputOptions& input, int64_t batch,
-              int num_ahead);
+              int threads);
 
   bool HasNext() const { return !pending_.empty(); }
 
@@ -37,10 +37,12 @@ class BatchReader {
  private:
   // Begins the next batch, if there are images left.
   void Start();
+  absl::StatusOr<EvaluationBatch> Read(const std::vector<int64_t>& indices) const;
 
   const data::Dataset& dataset_;
   data::InputOptions input_;
   int64_t batch_;
+  int threads_per_batch_;
   int64_t next_index_ = 0;
   std::deque<std::future<absl::StatusOr<EvaluationBatch>>> pending_;
 };

@@ -52,6 +52,16 @@ std::vector<uint8_t> MaskBytes(const torch::Tensor& mask) {
   return {first, first + bytes.numel()};
 }
 
+// How the baselines came about; `opened` is why there are no training masks.
+std::string BaselineNote(size_t num_masks, const absl::Status& opened) {
+  if (num_masks > 0) {
+    return absl::StrCat("Both were chosen by mean Dice on ", num_masks, " training masks.");
+  }
+  return absl::StrCat("There are no training masks to choose by (", std::string(opened.message()),
+                      "), so both were fixed beforehand: a constant mask of every pixel and "
+                      "semi-axes of 0.6 of the half side.");
+}
+
 report::RunHistory ToReport(const train::RunRecord& run) {
   report::RunHistory history{run.job, run.kind, run.seconds, run.images_per_second, run.images, {}};
   for (const auto& [name, series] : run.series) {
@@ -98,7 +108,10 @@ class Evaluation {
   void EmitMetrics() const;
 
   absl::Status ReadHistory(const fs::path& file);
+  absl::Status CheckStop() const;
+  absl::Status AddMasks(const data::Dataset& dataset, metric::MaskSet& set) const;
   absl::Status ScoreBatch(const EvaluationBatch& batch);
+  absl::Status AddPicture(int64_t index, report::OverlayGroup group);
   void ScoreBaselines(std::span<const uint8_t> truth);
   void EmitProgress() const;
   double Seconds() const;
@@ -196,34 +209,40 @@ absl::Status Evaluation::ChooseBaselines() {
   options.needs_masks = true;
   options.max_images = kMaxTrainingMasks;
   options.subset_seed = options_.data.subset_seed;
-  // A source without a training split is fine: the choice is then made without masks.
-  if (const auto dataset = data::Dataset::Open(options); dataset.ok()) {
-    for (int64_t i = 0; i < (*dataset)->size(); ++i) {
-      G2LL_ASSIGN_OR_RETURN(const data::LesionMask mask, (*dataset)->LoadMask(i));
-      training.masks.push_back(data::ResizeMask(mask, training.size, training.size).pixels);
-    }
+  // A source whose training split cannot be opened, or that has none, is fine: the choice is
+  // then made without masks, and the report says why.
+  const auto dataset = data::Dataset::Open(options);
+  if (dataset.ok()) {
+    G2LL_RETURN_IF_ERROR(AddMasks(**dataset, training));
   }
   constant_mask_ = metric::ChooseConstantMask(training);
   centered_ellipse_ = metric::ChooseCenteredEllipse(training);
   report_.constant_mask.description = constant_mask_.description;
   report_.centered_ellipse.description = centered_ellipse_.description;
-  report_.baseline_note =
-      training.masks.empty()
-          ? "The data has no training masks, so both were fixed beforehand: a constant mask of "
-            "every pixel and semi-axes of 0.6 of the half side."
-          : absl::StrCat("Both were chosen by mean Dice on ", training.masks.size(),
-                         " training masks.");
+  report_.baseline_note = BaselineNote(training.masks.size(), dataset.status());
   return absl::OkStatus();
+}
+
+absl::Status Evaluation::AddMasks(const data::Dataset& dataset, metric::MaskSet& set) const {
+  for (int64_t i = 0; i < dataset.size(); ++i) {
+    G2LL_RETURN_IF_ERROR(CheckStop());
+    G2LL_ASSIGN_OR_RETURN(const data::LesionMask mask, dataset.LoadMask(i));
+    set.masks.push_back(data::ResizeMask(mask, set.size, set.size).pixels);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Evaluation::CheckStop() const {
+  if (!stop_.stop_requested()) return absl::OkStatus();
+  return WithFailure(absl::CancelledError("the evaluation was asked to stop"),
+                     FailureKind::kPreempted);
 }
 
 absl::Status Evaluation::ScoreImages() {
   BatchReader reader(*dataset_, segmenter_->input(), std::max<int64_t>(1, options_.batch),
                      std::max(1, options_.threads));
   while (reader.HasNext()) {
-    if (stop_.stop_requested()) {
-      return WithFailure(absl::CancelledError("the evaluation was asked to stop"),
-                         FailureKind::kPreempted);
-    }
+    G2LL_RETURN_IF_ERROR(CheckStop());
     G2LL_ASSIGN_OR_RETURN(const EvaluationBatch batch, reader.Next());
     G2LL_RETURN_IF_ERROR(ScoreBatch(batch));
     EmitProgress();
@@ -267,20 +286,28 @@ absl::Status Evaluation::AddPictures() {
   std::stable_sort(order.begin(), order.end(),
                    [&images](size_t a, size_t b) { return images[a].dice > images[b].dice; });
   for (const auto& [position, group] : ChoosePictures(order.size())) {
+    G2LL_RETURN_IF_ERROR(CheckStop());
     // Scores were added in the order of the data set.
-    const int64_t index = static_cast<int64_t>(order[position]);
-    report::Overlay overlay;
-    overlay.group = group;
-    overlay.score = images[order[position]];
-    G2LL_ASSIGN_OR_RETURN(overlay.image, dataset_->LoadImage(index));
-    G2LL_ASSIGN_OR_RETURN(overlay.truth, dataset_->LoadMask(index));
-    G2LL_ASSIGN_OR_RETURN(const data::SegmentationBatch batch,
-                          data::LoadSegmentationBatch(*dataset_, {index}, segmenter_->input()));
-    overlay.prediction =
-        Segmenter::MaskOf(segmenter_->Predict(batch.images, options_.protocol.tta)[0],
-                          overlay.truth.height, overlay.truth.width, options_.protocol.postprocess);
-    report_.overlays.push_back(std::move(overlay));
+    G2LL_RETURN_IF_ERROR(AddPicture(static_cast<int64_t>(order[position]), group));
   }
+  return absl::OkStatus();
+}
+
+absl::Status Evaluation::AddPicture(int64_t index, report::OverlayGroup group) {
+  std::vector<data::LesionMask> truth;
+  G2LL_ASSIGN_OR_RETURN(const data::SegmentationBatch batch,
+                        data::LoadSegmentationBatch(*dataset_, {index}, segmenter_->input(),
+                                                    /*threads=*/1, &truth));
+  report::Overlay overlay;
+  overlay.group = group;
+  overlay.score = scorer_.images()[static_cast<size_t>(index)];
+  overlay.truth = std::move(truth.front());
+  overlay.prediction =
+      Segmenter::MaskOf(segmenter_->Predict(batch.images, options_.protocol.tta)[0],
+                        overlay.truth.height, overlay.truth.width, options_.protocol.postprocess);
+  G2LL_ASSIGN_OR_RETURN(overlay.image, dataset_->LoadImage(index));
+  report::ReduceToReport(overlay);
+  report_.overlays.push_back(std::move(overlay));
   return absl::OkStatus();
 }
 

@@ -22,7 +22,7 @@ struct EvaluationOptions {
   std::string report_path;     // relative to `storage_root`; must not exist yet
   Protocol protocol;           // how masks come from images; stands in the report
   int64_t batch = 16;          // images in one forward pass, at least 1
-  int threads = 1;             // batches read at the same time, ahead of their use
+  int threads = 1;             // images read at the same time, ahead of their use
   std::string device = "cpu";  // as torch writes it, for example `cuda:0`
   uint64_t seed = 0;           // of the bootstrap
 };

@@ -1,6 +1,7 @@
 #include "worker/report/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <set>
 #include <system_error>
@@ -10,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "worker/data/image_codec.h"
+#include "worker/data/resize.h"
 #include "worker/report/overlay_picture.h"
 #include "worker/report/page.h"
 #include "worker/report/report_json.h"
@@ -50,6 +52,18 @@ absl::StatusOr<std::string> OverlayPng(const Overlay& overlay, int min_side, int
 }
 
 }  // namespace
+
+void ReduceToReport(Overlay& overlay) {
+  const int side = std::max(overlay.image.height, overlay.image.width);
+  if (side <= kOverlayMaxSide) return;
+  const double scale = static_cast<double>(kOverlayMaxSide) / side;
+  const int height = std::max(1, static_cast<int>(std::lround(overlay.image.height * scale)));
+  const int width = std::max(1, static_cast<int>(std::lround(overlay.image.width * scale)));
+  overlay.image = data::ResizeImage(overlay.image, height, width);
+  for (data::LesionMask* mask : {&overlay.truth, &overlay.prediction}) {
+    if (mask->height > 0) *mask = data::ResizeMask(*mask, height, width);
+  }
+}
 
 absl::Status WriteReport(const ReportInput& input, const std::string& directory) {
   const std::filesystem::path root(directory);

@@ -73,6 +73,10 @@ struct Overlay {
   data::LesionMask prediction;  // the same size
 };
 
+// Reduces the pictures of an overlay to the largest size that a report shows, so that one
+// made of photographs need not hold them until it is written.
+void ReduceToReport(Overlay& overlay);
+
 // Everything that a report shows.
 struct ReportInput {
   std::string title;
