@@ -49,6 +49,38 @@ Json DistanceJson(const ReportInput& input) {
   return json;
 }
 
+Json PhasesJson(const std::vector<RunHistory>& runs) {
+  Json phases = Json::array();
+  for (const RunHistory& run : runs) {
+    phases.push_back({{"name", PhaseName(run.kind)},
+                      {"job", run.job},
+                      {"seconds", JsonNumber(run.seconds)},
+                      {"images", run.images},
+                      {"imagesPerSecond", JsonNumber(run.images_per_second)}});
+  }
+  return phases;
+}
+
+// How many images pre-training saw too, and the first few of them.
+Json OverlapJson(const std::vector<std::string>& ids) {
+  constexpr size_t kMaxNamed = 10;
+  const auto num_named = static_cast<std::ptrdiff_t>(std::min(kMaxNamed, ids.size()));
+  return {{"images", ids.size()},
+          {"first", std::vector<std::string>(ids.begin(), ids.begin() + num_named)}};
+}
+
+Json BaselinesJson(const ReportInput& input) {
+  return {{"constantMask", BaselineJson(input.constant_mask)},
+          {"centeredEllipse", BaselineJson(input.centered_ellipse)},
+          {"note", input.baseline_note}};
+}
+
+Json ProtocolJson(const Protocol& protocol) {
+  return {{"tta", protocol.tta},
+          {"postprocess", protocol.postprocess},
+          {"threshold", protocol.threshold}};
+}
+
 // Fixed point, or `NaN`: what a spreadsheet and Python both read.
 std::string CsvNumber(double value) {
   return std::isnan(value) ? "NaN" : absl::StrFormat("%.6f", value);
@@ -57,23 +89,10 @@ std::string CsvNumber(double value) {
 }  // namespace
 
 std::string BuildReportJson(const ReportInput& input) {
-  Json phases = Json::array();
-  for (const RunHistory& run : input.runs) {
-    phases.push_back({{"name", PhaseName(run.kind)},
-                      {"job", run.job},
-                      {"seconds", JsonNumber(run.seconds)},
-                      {"images", run.images},
-                      {"imagesPerSecond", JsonNumber(run.images_per_second)}});
-  }
   Json disjoint;  // null: not pre-trained
   if (input.pretrain_disjoint_from_test) {
     disjoint = *input.pretrain_disjoint_from_test;
   }
-  constexpr size_t kMaxNamed = 10;
-  const auto& overlap = input.pretrain_overlap;
-  const std::vector<std::string> first(
-      overlap.begin(),
-      overlap.begin() + static_cast<std::ptrdiff_t>(std::min(kMaxNamed, overlap.size())));
   const Json report = {
       {"title", input.title},
       {"dice", SummaryJson(input.dice)},
@@ -86,19 +105,13 @@ std::string BuildReportJson(const ReportInput& input) {
       {"dataSource", input.data_source},
       {"split", input.split},
       {"imageSize", input.image_size},
-      {"baselines",
-       {{"constantMask", BaselineJson(input.constant_mask)},
-        {"centeredEllipse", BaselineJson(input.centered_ellipse)},
-        {"note", input.baseline_note}}},
+      {"baselines", BaselinesJson(input)},
       {"perImage", "per_image.csv"},
-      {"phases", phases},
+      {"phases", PhasesJson(input.runs)},
       {"pretrainDisjointFromTest", disjoint},
-      {"pretrainOverlap", {{"images", overlap.size()}, {"first", first}}},
+      {"pretrainOverlap", OverlapJson(input.pretrain_overlap)},
       {"checkpointSha256", input.checkpoint_sha256},
-      {"protocol",
-       {{"tta", input.protocol.tta},
-        {"postprocess", input.protocol.postprocess},
-        {"threshold", input.protocol.threshold}}},
+      {"protocol", ProtocolJson(input.protocol)},
       {"thresholdJaccard", SummaryJson(input.threshold_jaccard)},
       {"thresholdJaccardNative", SummaryJson(input.threshold_jaccard_native)},
       {"hd95Native", DistanceJson(input)},
