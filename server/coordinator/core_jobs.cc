@@ -178,7 +178,10 @@ void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now)
   if (earlier->has_value()) {
     return AnswerJob(answer, **earlier);
   }
-  if (const absl::Status status = ResolveDependencies(&command); !status.ok()) {
+  // A job that is only checked may need one of the same file, which nobody has stored yet:
+  // its data are looked at all the same.
+  if (const absl::Status status = ResolveDependencies(&command);
+      !status.ok() && !command.validate_only) {
     return AnswerJob(answer, status);
   }
   if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
@@ -207,16 +210,16 @@ void Core::FinishCreation(Creation creation, const cluster::DataCheckResult* res
   if (earlier->has_value()) {
     return AnswerJob(creation.answer, **earlier);
   }
+  if (result != nullptr && !result->ok) {
+    return AnswerJob(creation.answer,
+                     net::WithReason(absl::FailedPreconditionError(DataFault(*result)),
+                                     "DATASET_NOT_FOUND", {{"source", command.job.data_source}}));
+  }
   if (const absl::Status status = ResolveDependencies(&command); !status.ok()) {
     return AnswerJob(creation.answer, status);
   }
   if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
     return AnswerJob(creation.answer, status);
-  }
-  if (result != nullptr && !result->ok) {
-    return AnswerJob(creation.answer,
-                     net::WithReason(absl::FailedPreconditionError(DataFault(*result)),
-                                     "DATASET_NOT_FOUND", {{"source", command.job.data_source}}));
   }
   const JobAnswer answer = std::move(creation.answer);
   AnswerJob(answer, StoreJob(std::move(command), result != nullptr, now));

@@ -116,6 +116,22 @@ TEST_F(CoreTest, AnUnknownSourceIsRefusedByName) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("nobody"));
 }
 
+// Jobs of one file are checked before any is stored, so the first is not there yet.
+TEST_F(CoreTest, ValidateOnlyTellsOfBadDataBeforeAJobThatIsNotThere) {
+  FakeWorker worker = Connect("w1");
+  coordinator::CreateJobCommand command = MakeCommand("b");
+  command.job.source = "job/a";
+  command.validate_only = true;
+
+  ASSERT_FALSE(Create(command).has_value());
+  Report(worker, /*data_ok=*/false);
+  EXPECT_EQ(net::ReasonOf((*last_answer_)->status()), "DATASET_NOT_FOUND");
+
+  ASSERT_FALSE(Create(command).has_value());
+  Report(worker);
+  EXPECT_EQ(net::ReasonOf((*last_answer_)->status()), "SOURCE_NOT_FOUND");
+}
+
 TEST_F(CoreTest, AChainRunsInOrderAndHandsOnTheCheckpoint) {
   FakeWorker worker = Connect("w1");
   RunJob(worker, "pre");
