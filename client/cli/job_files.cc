@@ -31,11 +31,23 @@ std::string Absolute(const std::string& path, const std::string& current_dir) {
   return (fs::path(current_dir) / path).lexically_normal().string();
 }
 
+// Makes `path` whole unless it is empty.
+void Complete(const std::string& current_dir, std::string* path) {
+  if (!path->empty() && path->front() != '/') *path = Absolute(*path, current_dir);
+}
+
 // Servers and workers have other current folders: they get whole paths.
 void CompletePaths(const std::string& current_dir, v1::JobSpec* job_spec) {
-  const std::string source = spec::Data(*job_spec).source();
-  if (!source.empty() && source.front() != '/' && source.rfind("synthetic:", 0) != 0) {
-    spec::MutableData(job_spec)->set_source(Absolute(source, current_dir));
+  const v1::DataSpec& given = spec::Data(*job_spec);
+  if (given.has_source() && given.source().rfind("synthetic:", 0) != 0) {
+    Complete(current_dir, spec::MutableData(job_spec)->mutable_source());
+  }
+  if (given.has_class_file()) {
+    Complete(current_dir, spec::MutableData(job_spec)->mutable_class_file());
+  }
+  for (int i = 0; i < given.exclude_ids_size(); ++i) {
+    std::string* entry = spec::MutableData(job_spec)->mutable_exclude_ids(i);
+    if (*entry != "held" && *entry != "none") Complete(current_dir, entry);
   }
   const spec::Source from = spec::ParseSource(spec::SourceOf(*job_spec));
   if (from.kind == spec::Source::Kind::kFile && from.value.front() != '/') {

@@ -347,6 +347,21 @@ TEST(JobFileTest, CompletesRelativePathsFromTheCurrentFolder) {
   EXPECT_EQ(loaded.jobs[0].spec.finetune().init().from(), "file:/home/me/model");
 }
 
+TEST(JobFileTest, CompletesTheClassTableAndWhatIsExcluded) {
+  const std::string text =
+      "apiVersion: g2ll/v1\nkind: PretrainJob\nmetadata: { name: a }\n"
+      "spec: { method: supervised, data: { source: /d, classFile: truth.csv,\n"
+      "  excludeIds: [held, ids.txt, '../isic#test', /other] } }\n";
+
+  const LoadedJobs loaded = LoadJobs("job.yaml", text, {}, "/home/me/work");
+
+  ASSERT_THAT(loaded.faults, IsEmpty());
+  const v1::DataSpec& data = loaded.jobs[0].spec.pretrain().data();
+  EXPECT_EQ(data.class_file(), "/home/me/work/truth.csv");
+  EXPECT_THAT(data.exclude_ids(),
+              ElementsAre("held", "/home/me/work/ids.txt", "/home/me/isic#test", "/other"));
+}
+
 TEST(TableTest, IsAlignedOnATerminalAndHasTabsElsewhere) {
   Table table({"A", "B"});
   table.Add({"long", "x\x1b"});
