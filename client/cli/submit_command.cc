@@ -206,7 +206,7 @@ void AddSubmitCommand(CLI::App& app, Context& context, Action& action) {
   command->add_option("-f,--file", options->file, "Job file; - is standard input")->required();
   command
       ->add_option("--set", options->overrides,
-                   "Replace a value of the file: spec.train.epochs=3 in every job that has it, "
+                   "Replace a value of the file: spec.train.epochs=3 in every job that reads it, "
                    "pretrain.train.epochs=3 in jobs of this kind; may be repeated")
       ->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run,

@@ -1,5 +1,6 @@
 #include "proto/common/spec_defaults.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -109,6 +110,11 @@ bool PreferGivenWarmup(v1::OptimSpec& optim) {
   return true;
 }
 
+// `path` is the field `field` or a group around it.
+bool Holds(std::string_view path, std::string_view field) {
+  return field.starts_with(path) && (field.size() == path.size() || field[path.size()] == '.');
+}
+
 // Fills `spec` in and notes where each default comes from.
 void Fill(v1::JobSpec* spec, DefaultSources* sources) {
   google::protobuf::Message* kind = MutableKindMessage(spec);
@@ -142,6 +148,15 @@ void Fill(v1::JobSpec* spec, DefaultSources* sources) {
 }
 
 }  // namespace
+
+bool IsRead(const v1::JobSpec& spec, std::string_view path) {
+  // Which jobs and models a job needs has no default.
+  if (Holds(path, "dependsOn") || (spec.has_evaluate() && Holds(path, "model.from"))) return true;
+  const uint32_t scope = ScopeOf(spec);
+  return std::any_of(Defaults().begin(), Defaults().end(), [&](const Default& row) {
+    return (row.scope & scope) != 0 && Holds(path, row.path);
+  });
+}
 
 void ApplyDefaults(v1::JobSpec* spec) {
   DefaultSources ignored;

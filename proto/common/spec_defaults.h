@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "g2ll/v1/spec.pb.h"
@@ -39,6 +40,11 @@ struct Default {
 
 // All rows. The first row that fits scope and recipe holds.
 const std::vector<Default>& Defaults();
+
+// Whether a job of this kind and method reads the field, or a field of the group, `path`
+// below `spec`: kinds share groups of settings, and each reads what it has rows for. False
+// for what is no field.
+bool IsRead(const v1::JobSpec& spec, std::string_view path);
 
 // Sets every field that `spec` leaves open to the default of its kind, recipe
 // and method. What is given stays, so a second call changes nothing. A spec

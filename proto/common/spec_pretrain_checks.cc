@@ -32,20 +32,6 @@ void CheckLosses(const v1::PretrainSpec& spec, const FaultSink& faults) {
   }
 }
 
-// Groups of settings that say nothing about a classifier.
-void CheckSupervised(const v1::PretrainSpec& spec, const FaultSink& faults) {
-  const auto refuse = [&faults](bool is_given, const char* group) {
-    if (is_given)
-      faults.add(group, "settings", "nothing with method supervised, which only classifies");
-  };
-  refuse(spec.has_mask(), "mask");
-  refuse(spec.has_slic(), "slic");
-  refuse(spec.has_mim(), "mim");
-  refuse(spec.has_distill(), "distill");
-  refuse(spec.has_ibot(), "ibot");
-  refuse(spec.has_koleo(), "koleo");
-}
-
 void CheckPatchDistillation(const v1::PretrainSpec& spec, const FaultSink& faults) {
   if (!(spec.ibot().lambda() > 0)) return;
   if (spec.distill().lambda() == 0) {
@@ -79,10 +65,13 @@ void CheckPatches(const v1::PretrainSpec& spec, const FaultSink& faults) {
   }
   // As many as the masks will have: n less the visible ones, rounded down.
   const int masked = patches - static_cast<int>(patches * (1 - mask.gamma()));
-  if (faults.is_good({"mask.gamma", "mim.lambda"}) && spec.mim().lambda() > 0 && masked < 1) {
+  const char* loss = spec.mim().lambda() > 0    ? "mim.lambda"
+                     : spec.ibot().lambda() > 0 ? "ibot.lambda"
+                                                : nullptr;
+  if (loss != nullptr && faults.is_good({"mask.gamma", loss}) && masked < 1) {
     faults.add("mask.gamma", NumberText(mask.gamma()),
-               absl::StrCat("at least ", NumberText(1.0 / patches),
-                            " where mim.lambda is above 0: one patch must be masked"));
+               absl::StrCat("at least ", NumberText(1.0 / patches), " where ", loss,
+                            " is above 0: one patch must be masked"));
   }
 }
 
@@ -107,10 +96,8 @@ void CheckMaskChoices(const v1::MaskSpec& mask, const FaultSink& faults) {
 }  // namespace
 
 void CheckPretrainSpec(const v1::PretrainSpec& spec, const FaultSink& faults) {
-  if (spec.method() == v1::PretrainSpec::SUPERVISED) {
-    CheckSupervised(spec, faults);
-    return;
-  }
+  // A classifier has neither masks nor these losses.
+  if (spec.method() == v1::PretrainSpec::SUPERVISED) return;
   CheckLosses(spec, faults);
   CheckPatchDistillation(spec, faults);
   CheckPatches(spec, faults);

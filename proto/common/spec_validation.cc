@@ -12,6 +12,7 @@
 #include "google/protobuf/duration.pb.h"
 #include "proto/common/folder_split.h"
 #include "proto/common/spec_access.h"
+#include "proto/common/spec_defaults.h"
 #include "proto/common/spec_field.h"
 #include "proto/common/spec_pretrain_checks.h"
 #include "proto/common/spec_ranges.h"
@@ -24,6 +25,24 @@ using google::protobuf::Message;
 
 constexpr size_t kMaxText = 4096;
 constexpr int kMaxDependencies = 100;
+
+// A value as a job file has it.
+std::string GivenText(const Message& message, const FieldDescriptor* field) {
+  if (!field->is_repeated()) return TextOf(message, field);
+  const int size = message.GetReflection()->FieldSize(message, field);
+  std::vector<std::string> entries;
+  for (int i = 0; i < size; ++i) entries.push_back(TextOf(message, field, i));
+  return absl::StrCat("[", absl::StrJoin(entries, ", "), "]");
+}
+
+// `an EvaluateJob`, `a PretrainJob of method mae`.
+std::string JobText(const v1::JobSpec& spec) {
+  const std::string kind(KindName(spec));
+  if (!spec.has_pretrain()) return absl::StrCat(spec.has_evaluate() ? "an " : "a ", kind);
+  const v1::PretrainSpec& pretrain = spec.pretrain();
+  return absl::StrCat("a ", kind, " of method ",
+                      TextOf(pretrain, FindField(pretrain.GetDescriptor(), "method")));
+}
 
 // Collects violations of one spec.
 class Checker {
@@ -99,7 +118,7 @@ void Checker::CheckValue(const std::string& path, const Message& message,
       if (number == 0 || field->enum_type()->FindValueByNumber(number) == nullptr) {
         Add(path, absl::StrCat(number), AllowedText(field));
       }
-      return;
+      break;
     }
     case FieldDescriptor::CPPTYPE_STRING: {
       const int count = field->is_repeated() ? reflection->FieldSize(message, field) : 1;
@@ -112,10 +131,16 @@ void Checker::CheckValue(const std::string& path, const Message& message,
               "at most 4,096 bytes without control characters");
         }
       }
-      return;
+      break;
     }
     default:
       break;
+  }
+  // Defaults are only of what is read, so this one was given.
+  if (!IsRead(spec_, path)) {
+    Add(path, GivenText(message, field),
+        absl::StrCat("nothing: it has no effect in ", JobText(spec_), ", leave it out"));
+    return;
   }
   if (field->is_repeated() || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) return;
   if (std::optional<std::string> allowed = RangeFault(path, message, field)) {
@@ -263,15 +288,13 @@ void Checker::CheckEncoder() {
 }
 
 void Checker::CheckOptimizer() {
-  const v1::OptimSpec& optim =
-      spec_.has_pretrain() ? spec_.pretrain().optim() : spec_.finetune().optim();
+  const v1::OptimSpec& optim = Optim(spec_);
   const auto& betas = optim.betas();
   const bool in_range =
       std::all_of(betas.begin(), betas.end(), [](double beta) { return beta >= 0 && beta < 1; });
   if (betas.size() != 2 || !in_range) {
-    std::vector<std::string> given;
-    for (const double beta : betas) given.push_back(NumberText(beta));
-    Add("optim.betas", absl::StrCat("[", absl::StrJoin(given, ", "), "]"), "two numbers in [0, 1)");
+    Add("optim.betas", GivenText(optim, FindField(optim.GetDescriptor(), "betas")),
+        "two numbers in [0, 1)");
   }
   if (IsGood({"optim.lr", "optim.minLr"}) && optim.min_lr() > optim.lr()) {
     Add("optim.minLr", NumberText(optim.min_lr()),
@@ -282,11 +305,10 @@ void Checker::CheckOptimizer() {
 void Checker::CheckSegmentation() {
   const v1::ModelSpec& model = spec_.finetune().model();
   const auto& channels = model.segmentation_channels();
-  std::vector<std::string> given(channels.size());
-  for (int i = 0; i < channels.size(); ++i) given[i] = absl::StrCat(channels[i]);
-  const std::string given_text = absl::StrCat("[", absl::StrJoin(given, ", "), "]");
+  const std::string given =
+      GivenText(model, FindField(model.GetDescriptor(), "segmentationChannels"));
   if (std::any_of(channels.begin(), channels.end(), [](int c) { return c < 1 || c > 8192; })) {
-    Add("model.segmentationChannels", given_text, "whole numbers in [1, 8192]");
+    Add("model.segmentationChannels", given, "whole numbers in [1, 8192]");
   }
   if (!IsGood({"model.patch"})) return;
   const int patch = model.patch();
@@ -298,7 +320,7 @@ void Checker::CheckSegmentation() {
   int doublings = 0;
   while ((1 << doublings) < patch) ++doublings;
   if (channels.size() != doublings + 1) {
-    Add("model.segmentationChannels", given_text,
+    Add("model.segmentationChannels", given,
         absl::StrCat(doublings + 1, " numbers: the first convolution and one for each of the ",
                      doublings, " doublings that a patch of ", patch, " needs"));
   }

@@ -10,6 +10,7 @@
 #include "google/protobuf/message.h"
 #include "proto/common/log.h"
 #include "proto/common/spec_access.h"
+#include "proto/common/spec_defaults.h"
 #include "proto/common/spec_field.h"
 #include "proto/common/spec_validation.h"
 
@@ -302,14 +303,21 @@ void SetAtPath(YamlNode* node, std::string_view path, const YamlNode& value) {
   SetAtPath(&node->children[index], rest, value);
 }
 
-bool KindHasPath(const YamlNode& document, std::string_view path) {
+// Whether a job of the document's kind, and method where it has one, reads the key.
+bool JobReads(const YamlNode& document, std::string_view path) {
   constexpr std::string_view kSpec = "spec.";
   if (path.substr(0, kSpec.size()) != kSpec) return true;
   const YamlNode* kind = FindChild(document, "kind");
   v1::JobSpec spec;
   if (kind == nullptr || !SetKind(kind->text, &spec)) return true;
-  path.remove_prefix(kSpec.size());
-  return FindField(KindMessage(spec)->GetDescriptor(), path) != nullptr;
+  const FieldRef method = MutableField(MutableKindMessage(&spec), "method");
+  const YamlNode* settings = FindChild(document, "spec");
+  const YamlNode* given = settings == nullptr ? nullptr : FindChild(*settings, "method");
+  if (method.field != nullptr && given != nullptr) {
+    // A method that does not exist gets its fault later.
+    SetFromText(method.message, method.field, given->text, ScalarStyle::kPlain);
+  }
+  return IsRead(spec, path.substr(kSpec.size()));
 }
 
 // `pretrain.data.source`: for documents of one kind only.
@@ -323,7 +331,7 @@ constexpr KindPrefix kKindPrefixes[] = {
 // Which documents an override is for.
 struct OverrideTarget {
   std::string path;       // begins with `spec.` or `metadata.`
-  std::string_view kind;  // empty: any that has the key
+  std::string_view kind;  // empty: any that reads the key
 };
 
 OverrideTarget TargetOf(const std::string& path) {
@@ -367,11 +375,11 @@ void ApplyOverride(const Override& change, std::vector<YamlNode>* documents,
   for (YamlNode& document : *documents) {
     if (!IsOfKind(document, target.kind)) continue;
     if (first == nullptr) first = &document;
-    if (document.kind != YamlNode::Kind::kMap || !KindHasPath(document, path)) continue;
+    if (document.kind != YamlNode::Kind::kMap || !JobReads(document, path)) continue;
     SetAtPath(&document, path, node);
     used = true;
   }
-  // No kind has such a key: the first document's fault tells the nearest one. A file
+  // No job reads such a key: the first document's fault tells the nearest one. A file
   // without a job of the wanted kind has nothing to change, so that one command line
   // serves many files.
   if (!used && first != nullptr) SetAtPath(first, path, node);

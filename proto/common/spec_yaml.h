@@ -44,7 +44,7 @@ struct Fault {
 };
 
 // A value that replaces one of the file: `spec.train.epochs=3`. It goes to every
-// document whose kind has this key, with a kind as prefix only to those of this kind,
+// document whose job reads this key, with a kind as prefix only to those of this kind,
 // and nowhere if the file has none.
 struct Override {
   // Begins with `spec.` or `metadata.`, or with the kind of job that it is for in

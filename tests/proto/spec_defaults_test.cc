@@ -147,34 +147,105 @@ TEST(DefaultsTest, ASecondCallChangesNothing) {
   EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(once, twice));
 }
 
-// Every field of every kind has a row for every recipe, and every row is a value
-// that the field can have.
-TEST(DefaultsTest, EveryFieldHasADefaultThatIsValid) {
-  static const std::set<std::string> kUnset = {"resources.memory", "policy.hangTimeout",
-                                               "dependsOn", "data.classFile"};
-  static const std::set<std::string> kUnsetInPlus = {"seg.encoder"};
-  for (const char* kind : {"PretrainJob", "FinetuneJob", "EvaluateJob"}) {
-    for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
-      const v1::JobSpec spec = Filled(kind, recipe);
-      std::set<std::string> set;
-      ForEachValue(*KindMessage(spec),
-                   [&](const std::string& path, const auto&, const auto*) { set.insert(path); });
+using Paths = std::set<std::string>;
 
-      for (const Violation& violation : Validate(spec)) {
-        ADD_FAILURE() << kind << " " << recipe << " " << violation.field << " "
-                      << violation.Description();
-      }
-      const uint32_t scope = spec.has_pretrain()   ? kG2ll
-                             : spec.has_finetune() ? kFinetune
-                                                   : kEvaluate;
-      for (const Default& row : Defaults()) {
-        if ((row.scope & scope) == 0 || kUnset.contains(row.path)) continue;
-        if (recipe == v1::PLUS && kUnsetInPlus.contains(row.path)) continue;
-        EXPECT_TRUE(set.contains(row.path)) << kind << " " << row.path;
-      }
+// The fields below a message type; durations and lists are one each.
+void AddFields(const google::protobuf::Descriptor* type, const std::string& prefix, Paths* paths) {
+  for (int i = 0; i < type->field_count(); ++i) {
+    const auto* field = type->field(i);
+    const std::string path = prefix + field->json_name();
+    if (field->message_type() != nullptr && !IsDuration(field)) {
+      AddFields(field->message_type(), path + ".", paths);
+    } else {
+      paths->insert(path);
     }
   }
 }
+
+// A kind of job, and what of its groups, which other kinds have too, it never reads.
+struct KindCase {
+  const char* name;
+  const char* kind;
+  v1::PretrainSpec::Method method;
+  Paths unread;  // fields, and groups that end with a dot
+};
+
+class KindTest : public ::testing::TestWithParam<KindCase> {
+ protected:
+  static bool IsUnread(const std::string& path) {
+    const Paths& unread = GetParam().unread;
+    return unread.contains(path) || unread.contains(path.substr(0, path.find('.') + 1));
+  }
+};
+
+// A field without a row is one that the job never reads, and it must be listed above.
+TEST_P(KindTest, EveryFieldHasADefaultThatIsValid) {
+  static const Paths kUnset = {"resources.memory", "policy.hangTimeout", "dependsOn",
+                               "data.classFile"};
+  Paths fields;
+  for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
+    const v1::JobSpec spec = Filled(GetParam().kind, recipe, GetParam().method);
+    Paths set;
+    ForEachValue(*KindMessage(spec),
+                 [&](const std::string& path, const auto&, const auto*) { set.insert(path); });
+    AddFields(KindMessage(spec)->GetDescriptor(), "", &fields);
+
+    for (const Violation& violation : Validate(spec)) {
+      ADD_FAILURE() << recipe << " " << violation.field << " " << violation.Description();
+    }
+    for (const std::string& path : fields) {
+      const bool is_open = kUnset.contains(path) || (recipe == v1::PLUS && path == "seg.encoder");
+      EXPECT_EQ(IsRead(spec, path), !IsUnread(path)) << path;
+      EXPECT_EQ(set.contains(path), !IsUnread(path) && !is_open) << recipe << " " << path;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, KindTest,
+    ::testing::Values(KindCase{"Pretrain",
+                               "PretrainJob",
+                               v1::PretrainSpec::G2LL,
+                               {"data.maxValidationImages", "train.validateEvery",
+                                "model.segmentationChannels", "optim.layerDecay",
+                                "aug.shiftScaleRotate", "aug.noise", "aug.cutmix", "supervised."}},
+                      KindCase{"Supervised",
+                               "PretrainJob",
+                               v1::PretrainSpec::SUPERVISED,
+                               {"data.maxValidationImages",
+                                "model.segmentationChannels",
+                                "model.headHidden",
+                                "model.headBottleneck",
+                                "model.headOut",
+                                "model.decoderDepth",
+                                "model.decoderDim",
+                                "model.decoderHeads",
+                                "optim.layerDecay",
+                                "aug.shiftScaleRotate",
+                                "aug.noise",
+                                "aug.cutmix",
+                                "aug.blurSecond",
+                                "aug.solarize",
+                                "mask.",
+                                "slic.",
+                                "mim.",
+                                "distill.",
+                                "ibot.",
+                                "koleo."}},
+                      KindCase{"Finetune",
+                               "FinetuneJob",
+                               v1::PretrainSpec::METHOD_UNSPECIFIED,
+                               {"data.classFile", "model.headHidden", "model.headBottleneck",
+                                "model.headOut", "model.decoderDepth", "model.decoderDim",
+                                "model.decoderHeads", "aug.blurSecond", "aug.solarize"}},
+                      KindCase{
+                          "Evaluate",
+                          "EvaluateJob",
+                          v1::PretrainSpec::METHOD_UNSPECIFIED,
+                          {"data.norm", "data.classFile", "data.maxValidationImages",
+                           "train.epochs", "train.updates", "train.maxSteps", "train.precision",
+                           "train.validateEvery", "train.accumulate", "train.dropLast"}}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 TEST(DefaultsTest, MethodsAreValidInEveryRecipe) {
   for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {

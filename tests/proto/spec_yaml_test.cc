@@ -203,6 +203,24 @@ TEST(JobFileTest, AnOverrideWithAKindGoesToThatKindOnly) {
               ElementsAre(HasSubstr("--set spec.mask: given an unknown key")));
 }
 
+// `spec.train.precision` is a key of every kind, and an evaluation does not read it.
+TEST(JobFileTest, AnOverrideGoesToTheJobsThatReadIt) {
+  const std::string text = WithSpec("  recipe: smoke\n") +
+                           "---\napiVersion: g2ll/v1\nkind: PretrainJob\nmetadata: { name: b }\n"
+                           "spec: { recipe: smoke, method: supervised }\n"
+                           "---\napiVersion: g2ll/v1\nkind: EvaluateJob\nmetadata: { name: c }\n"
+                           "spec: { recipe: smoke, model: { from: job/a } }\n";
+
+  const JobFile file =
+      ParseJobFile(text, {{"spec.train.precision", "fp32"}, {"spec.train.validateEvery", "5"}});
+
+  ASSERT_THAT(Texts(file), IsEmpty());
+  EXPECT_EQ(file.jobs[0].spec.pretrain().train().precision(), v1::TrainSpec::FP32);
+  EXPECT_FALSE(file.jobs[0].spec.pretrain().train().has_validate_every());
+  EXPECT_EQ(file.jobs[1].spec.pretrain().train().validate_every(), 5);
+  EXPECT_FALSE(file.jobs[2].spec.evaluate().has_train());
+}
+
 TEST(JobFileTest, WritesWhereDefaultsComeFromAndReadsTheFileBack) {
   v1::JobSpec given;
   given.mutable_pretrain()->mutable_data()->set_source("/data/a");
