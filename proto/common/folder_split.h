@@ -8,7 +8,7 @@
 
 namespace g2ll {
 
-// The names of the splits of a data set; `all` is every image.
+// The names of the splits of a data set, in the order of data::Split; `all` is every image.
 inline constexpr std::array<std::string_view, 4> kSplitNames = {"train", "validation", "test",
                                                                 "all"};
 

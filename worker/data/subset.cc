@@ -7,6 +7,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/common/folder_split.h"
 #include "worker/random/rng.h"
 
 namespace g2ll::data {
@@ -86,17 +87,9 @@ std::vector<Split> HashSplit(const std::vector<std::string>& ids) {
 }
 
 const char* SplitName(Split split) {
-  switch (split) {
-    case Split::kTrain:
-      return "train";
-    case Split::kValidation:
-      return "validation";
-    case Split::kTest:
-      return "test";
-    case Split::kAll:
-      return "all";
-  }
-  return "unknown";
+  static_assert(kSplitNames[static_cast<size_t>(Split::kValidation)] == "validation" &&
+                kSplitNames[static_cast<size_t>(Split::kAll)] == "all");
+  return kSplitNames[static_cast<size_t>(split)].data();  // ends with a zero: it is a literal
 }
 
 std::optional<Split> SplitNamed(std::string_view name) {
