@@ -123,7 +123,7 @@ class TrainTask {
   virtual absl::Status SaveState(checkpoint::CheckpointWriter& writer) const = 0;
 
   // Takes over the networks of a verified checkpoint directory (absolute).
-  // Errors: DataLoss, InvalidArgument naming the tensors that do not fit.
+  // Errors: DataLoss, FailedPrecondition naming the tensors that do not fit.
   virtual absl::Status LoadState(const std::string& directory) = 0;
 };
 
