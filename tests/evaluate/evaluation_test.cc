@@ -260,6 +260,27 @@ TEST_F(EvaluationTest, ADamagedCheckpointIsRefused) {
   ExpectNoReport();
 }
 
+// A path that a user gave; a missing checkpoint of a job is a fault of its storage.
+TEST_F(EvaluationTest, AnExportedModelIsItsFolderOrItsFileAndAMissingOneIsASetting) {
+  test::WriteExportedModel(MakeTinyNetwork(5), root_ / "model");
+  options_.is_path_given = true;
+  options_.checkpoint = (root_ / "model" / "model.safetensors").string();
+  EXPECT_TRUE(RunEvaluation(options_, events_, {}).ok());
+  options_.checkpoint = (root_ / "model").string();
+  options_.report_path = "reports/uid/e2";
+  EXPECT_TRUE(RunEvaluation(options_, events_, {}).ok());
+
+  options_.report_path = "reports/uid/e3";
+  std::ofstream(root_ / "model" / "config.json") << "{}";
+  EXPECT_EQ(train::FailureOf(RunEvaluation(options_, events_, {})), train::FailureKind::kConfig);
+  options_.checkpoint = (root_ / "nowhere").string();
+  const absl::Status missing = RunEvaluation(options_, events_, {});
+  EXPECT_EQ(train::FailureOf(missing), train::FailureKind::kConfig);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("nowhere: no such file or folder"));
+  options_.is_path_given = false;
+  EXPECT_EQ(train::FailureOf(RunEvaluation(options_, events_, {})), train::FailureKind::kStorage);
+}
+
 TEST_F(EvaluationTest, ACheckpointOfAnotherKindIsRefusedInOneLine) {
   WriteCheckpoint(MakeTinyNetwork(5), "[]", /*is_segmenter=*/false);
 

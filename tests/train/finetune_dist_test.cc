@@ -201,6 +201,25 @@ TEST_F(FinetuneJobTest, AnotherPixelScalingIsRefusedAlsoOfAnExportedEncoder) {
   EXPECT_THAT(RunAlone(job), StartsWith("0 "));
 }
 
+// What a user named and is not there will not come by itself; a job's checkpoint may.
+TEST_F(FinetuneJobTest, AnEncoderThatIsNotThereEndsTheJobForGoodWhereAUserGaveItsPath) {
+  trainer::v1::Assignment job = Finetune("nowhere");
+  EXPECT_THAT(RunAlone(job), StartsWith("1 "));
+
+  const std::string path = storage_.path() + "/nowhere";
+  SpecOf(job).mutable_init()->set_from("file:" + path);
+  job.set_source_path(path);
+  EXPECT_THAT(RunAlone(job), StartsWith("77 " + path + ": no such file or folder"));
+
+  const std::string folder = Exported(Pretrained(), "\"depth\"", "\"depth\"");
+  job.set_source_path(storage_.path() + "/" + folder);
+  EXPECT_THAT(RunAlone(job), StartsWith("0 "));
+  std::ofstream(job.source_path() + "/config.json") << R"({"imageSize": 64})";
+  EXPECT_THAT(RunAlone(job), StartsWith("77 " + job.source_path()));
+  std::ofstream(job.source_path() + "/model.safetensors") << "damage";
+  EXPECT_THAT(RunAlone(job), StartsWith("77 " + job.source_path() + "/model.safetensors"));
+}
+
 TEST_F(FinetuneJobTest, PositionsThatContradictTheConfigurationAreRefused) {
   trainer::v1::Assignment job = Finetune(Exported(Pretrained(), "\"sincos2d\"", "\"learned\""));
   const std::string output = RunAlone(job);

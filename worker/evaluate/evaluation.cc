@@ -26,6 +26,7 @@
 #include "worker/evaluate/batch_reader.h"
 #include "worker/evaluate/image_scorer.h"
 #include "worker/evaluate/pending_directory.h"
+#include "worker/evaluate/run_history.h"
 #include "worker/evaluate/segmenter.h"
 #include "worker/metric/baseline.h"
 #include "worker/metric/overlap.h"
@@ -60,14 +61,6 @@ std::string BaselineNote(size_t num_masks, const absl::Status& opened) {
   return absl::StrCat("There are no training masks to choose by (", std::string(opened.message()),
                       "), so both were fixed beforehand: a constant mask of every pixel and "
                       "semi-axes of 0.6 of the half side.");
-}
-
-report::RunHistory ToReport(const train::RunRecord& run) {
-  report::RunHistory history{run.job, run.kind, run.seconds, run.images_per_second, run.images, {}};
-  for (const auto& [name, series] : run.series) {
-    history.series[name] = series.points();
-  }
-  return history;
 }
 
 // Positions in an order from best to worst that a report shows, with their group.
@@ -107,6 +100,7 @@ class Evaluation {
   void Summarize();
   void EmitMetrics() const;
 
+  absl::Status LoadModel();
   absl::Status ReadHistory(const fs::path& file);
   absl::Status CheckStop() const;
   absl::Status AddMasks(const data::Dataset& dataset, metric::MaskSet& set) const;
@@ -152,26 +146,33 @@ absl::Status Evaluation::Run() {
 }
 
 absl::Status Evaluation::OpenModel() {
-  const fs::path directory(options_.checkpoint);
+  const absl::Status loaded = LoadModel();
+  // What a user's own path lacks it lacks in the next attempt too; a job's checkpoint was
+  // good when it was committed.
+  const bool is_setting = options_.is_path_given && !absl::IsUnavailable(loaded);
+  return WithFailure(loaded, is_setting ? FailureKind::kConfig : FailureKind::kStorage);
+}
+
+absl::Status Evaluation::LoadModel() {
+  G2LL_ASSIGN_OR_RETURN(const fs::path directory, ModelDirectory(options_.checkpoint));
   std::error_code ignored;  // what cannot be looked at is not there
   // An exported model is one file and has neither manifest nor history.
   const bool is_exported = fs::exists(directory / "model.safetensors", ignored) &&
                            !fs::exists(directory / checkpoint::kManifestName, ignored);
   if (!is_exported) {
-    G2LL_RETURN_IF_ERROR(
-        WithFailure(checkpoint::VerifyCheckpoint(directory), FailureKind::kStorage));
+    G2LL_RETURN_IF_ERROR(checkpoint::VerifyCheckpoint(directory));
   }
   absl::StatusOr<Segmenter> segmenter = Segmenter::Load(directory, options_.device);
+  if (absl::IsFailedPrecondition(segmenter.status())) {
+    return WithFailure(segmenter.status(), FailureKind::kConfig);  // another kind of model
+  }
   if (!segmenter.ok()) {
-    const bool is_other_model = absl::IsFailedPrecondition(segmenter.status());
-    return WithFailure(segmenter.status(),
-                       is_other_model ? FailureKind::kConfig : FailureKind::kStorage);
+    return segmenter.status();
   }
   segmenter_ = *std::move(segmenter);
   if (!is_exported) {
     G2LL_ASSIGN_OR_RETURN(manifest_, checkpoint::ReadManifest(directory));
-    G2LL_RETURN_IF_ERROR(
-        WithFailure(ReadHistory(directory / "history.json"), FailureKind::kStorage));
+    G2LL_RETURN_IF_ERROR(ReadHistory(directory / "history.json"));
   }
   G2LL_ASSIGN_OR_RETURN(
       report_.checkpoint_sha256,

@@ -17,7 +17,10 @@ struct EvaluationOptions {
   std::string job;  // short name, for the report
   // Images; `needs_masks` is taken as set.
   data::DatasetOptions data;
-  std::string checkpoint;      // absolute path of a checkpoint directory of a FinetuneJob
+  // Absolute path of a checkpoint directory of a FinetuneJob, of an exported segmenter, or of
+  // the `model.safetensors` in that.
+  std::string checkpoint;
+  bool is_path_given = false;  // by a user: what is wrong with `checkpoint` is a setting
   std::string storage_root;    // absolute
   std::string report_path;     // relative to `storage_root`; must not exist yet
   Protocol protocol;           // how masks come from images; stands in the report
@@ -40,7 +43,8 @@ struct EvaluationOptions {
 // Runs on one rank; uses torch's own threads for the forward pass.
 //
 // Errors carry a train::FailureKind: kConfig (the checkpoint is no segmentation
-// model), kStorage (a damaged checkpoint, a report that cannot be written), kData
+// model, or the path that a user gave holds no good one), kStorage (a damaged
+// checkpoint of a job, a report that cannot be written), kData
 // (an unreadable image), kNonFinite (a prediction that is not a number, naming
 // the image), kPreempted (`stop` was asked for).
 absl::Status RunEvaluation(const EvaluationOptions& options, run::RunEvents& events,

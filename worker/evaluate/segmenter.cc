@@ -49,6 +49,25 @@ absl::StatusOr<checkpoint::TensorMap> ReadTensors(const fs::path& directory, boo
 
 }  // namespace
 
+absl::StatusOr<fs::path> ModelDirectory(const std::string& model) {
+  const fs::path path(model);
+  std::error_code ignored;  // what cannot be looked at is not there
+  if (fs::is_directory(path, ignored)) {
+    return path;
+  }
+  if (!fs::exists(path, ignored)) {
+    return absl::NotFoundError(absl::StrCat(
+        model, ": no such file or folder; name a checkpoint directory or an exported model"));
+  }
+  if (path.filename() != "model.safetensors") {
+    return absl::FailedPreconditionError(
+        absl::StrCat(model,
+                     ": is neither a checkpoint directory nor the model.safetensors of an "
+                     "exported segmenter"));
+  }
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
 absl::StatusOr<Segmenter> Segmenter::Load(const fs::path& directory, const std::string& device) {
   std::error_code ignored;  // what cannot be looked at is not there
   const bool is_exported = fs::exists(directory / "model.safetensors", ignored);

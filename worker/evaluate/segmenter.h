@@ -14,6 +14,10 @@
 
 namespace g2ll::evaluate {
 
+// The directory of a model of which that, or the `model.safetensors` in it, is given.
+// Errors: NotFound, FailedPrecondition (another file), each one line that says what to name.
+absl::StatusOr<std::filesystem::path> ModelDirectory(const std::string& model);
+
 // A trained segmentation network, ready to predict. One thread at a time.
 class Segmenter {
  public:

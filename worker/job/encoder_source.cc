@@ -5,10 +5,12 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/common/log.h"
+#include "proto/common/spec_access.h"
 #include "proto/common/status_macros.h"
 #include "worker/checkpoint/checkpoint_directory.h"
 #include "worker/checkpoint/tensor_file.h"
@@ -64,12 +66,41 @@ absl::StatusOr<EncoderSource> OpenCheckpoint(const fs::path& path,
   return source;
 }
 
-EncoderSource OpenExport(const fs::path& path) {
+absl::StatusOr<EncoderSource> OpenExport(const fs::path& path) {
+  std::error_code ignored;  // what cannot be looked at is not there
+  if (!fs::exists(path, ignored)) {
+    return absl::NotFoundError(
+        absl::StrCat(path.string(),
+                     ": no such file or folder; init.from takes a checkpoint directory, the "
+                     "folder of an exported model or the model.safetensors in it"));
+  }
   EncoderSource source;
-  const bool is_folder = fs::is_directory(path);
+  const bool is_folder = fs::is_directory(path, ignored);
   source.file = (is_folder ? path / "model.safetensors" : path).string();
   source.config = ReadIfThere((is_folder ? path : path.parent_path()) / "config.json");
   return source;
+}
+
+// A checkpoint or an exported model, with the kind of its positions.
+absl::StatusOr<EncoderSource> OpenSource(const fs::path& path,
+                                         v1::SegmentationSpec::Source wanted) {
+  std::error_code ignored;
+  const bool is_checkpoint = fs::exists(path / checkpoint::kManifestName, ignored);
+  G2LL_ASSIGN_OR_RETURN(EncoderSource source,
+                        is_checkpoint ? OpenCheckpoint(path, wanted) : OpenExport(path));
+  G2LL_ASSIGN_OR_RETURN(const checkpoint::TensorMap tensors, checkpoint::LoadTensors(source.file));
+  const auto positions = tensors.find("pos_embed");
+  // Without a table the fit of the encoder says that it is missing.
+  source.has_learned_positions =
+      positions != tensors.end() && !finetune::HasFixedPositions(positions->second);
+  return source;
+}
+
+// A path that a user gave stays as wrong as it is, and another attempt would find no more.
+// A job's checkpoint was good when it was committed, so its storage has a fault.
+FailureKind KindOf(const absl::Status& fault, const v1::JobSpec& spec) {
+  const bool is_given = spec::ParseSource(spec::SourceOf(spec)).kind == spec::Source::Kind::kFile;
+  return is_given && !absl::IsUnavailable(fault) ? FailureKind::kConfig : FailureKind::kStorage;
 }
 
 // What the source says about its network; none where that is nothing of ours.
@@ -137,19 +168,14 @@ absl::StatusOr<EncoderSource> OpenEncoderSource(const trainer::v1::Assignment& a
                        FailureKind::kConfig);
   }
   const fs::path path = fs::path(assignment.storage_root()) / assignment.source_path();
-  absl::StatusOr<EncoderSource> source = fs::exists(path / checkpoint::kManifestName)
-                                             ? OpenCheckpoint(path, spec.seg().encoder())
-                                             : OpenExport(path);
-  if (!source.ok()) return WithFailure(source.status(), FailureKind::kStorage);
-  const auto tensors = checkpoint::LoadTensors(source->file);
-  if (!tensors.ok()) return WithFailure(tensors.status(), FailureKind::kStorage);
-  const auto positions = tensors->find("pos_embed");
-  // Without a table the fit of the encoder says that it is missing.
-  source->has_learned_positions =
-      positions != tensors->end() && !finetune::HasFixedPositions(positions->second);
-
+  absl::StatusOr<EncoderSource> source = OpenSource(path, spec.seg().encoder());
+  if (!source.ok()) {
+    return WithFailure(source.status(), KindOf(source.status(), assignment.spec()));
+  }
   const auto config = ReadConfig(*source);
-  if (!config.ok()) return WithFailure(config.status(), FailureKind::kStorage);
+  if (!config.ok()) {
+    return WithFailure(config.status(), KindOf(config.status(), assignment.spec()));
+  }
   if (config->has_value()) {
     const absl::Status fits = CompareWithJob(*source, **config, spec);
     if (!fits.ok()) return WithFailure(fits, FailureKind::kConfig);

@@ -23,9 +23,10 @@ struct EncoderSource {
 // An exported model is its folder, or its `model.safetensors`, with `config.json` beside.
 // Without a source the positions are those of `model.positions`.
 //
-// Errors, with a FailureKind, one line: a damaged or missing source (kStorage); a source
-// for a network without an encoder, another number of heads or another pixel scaling
-// than the job's, positions that are not what the source says (kConfig).
+// Errors, with a FailureKind, one line: a damaged or missing checkpoint of a job, or a source
+// that cannot be read (kStorage); a `file:` source that is not there or is no model, a source
+// for a network without an encoder, another number of heads or another pixel scaling than
+// the job's, positions that are not what the source says (kConfig).
 absl::StatusOr<EncoderSource> OpenEncoderSource(const trainer::v1::Assignment& assignment);
 
 }  // namespace g2ll::job

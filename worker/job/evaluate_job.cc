@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/spec_access.h"
 #include "proto/common/status_macros.h"
 #include "worker/evaluate/evaluation.h"
 #include "worker/job/rank_context.h"
@@ -44,6 +45,7 @@ absl::Status RunEvaluate(const RankContext& context) {
   options.data.needs_masks = true;
   options.checkpoint =
       (std::filesystem::path(assignment.storage_root()) / assignment.source_path()).string();
+  options.is_path_given = spec::ParseSource(spec.model().from()).kind == spec::Source::Kind::kFile;
   options.storage_root = assignment.storage_root();
   options.report_path = assignment.report_path();
   options.protocol = ProtocolOf(spec.eval());
