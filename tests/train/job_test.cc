@@ -35,7 +35,8 @@ std::string RunRank(const trainer::v1::Assignment& assignment) {
   for (const auto& checkpoint : recorder.checkpoints) {
     out << checkpoint.path << (checkpoint.best ? "*" : "") << ",";
   }
-  out << " report=" << recorder.report << " " << status.message();
+  out << " report=" << recorder.report << " " << v1::Failure::Class_Name(FailureClassOf(status))
+      << " " << status.message();
   return out.str();
 }
 
@@ -97,6 +98,12 @@ TEST(RunJobTest, GoesOnFromACheckpointOfItsOwn) {
   std::ofstream(storage.path() + "/checkpoints/pre/e1/s1/encoder.safetensors") << "damage";
   EXPECT_THAT(RunAlone(job), StartsWith("1 joined=1"));
   EXPECT_THAT(RunAlone(job), HasSubstr("encoder.safetensors"));
+
+  std::ofstream(storage.path() + "/checkpoints/pre/e1/s1/manifest.json") << "damage";
+  const std::string damaged = RunAlone(job);
+  EXPECT_THAT(damaged, StartsWith("1 joined=1"));
+  EXPECT_THAT(damaged, HasSubstr(" STORAGE "));
+  EXPECT_THAT(damaged, HasSubstr("manifest.json"));
 }
 
 TEST(RunJobTest, RanksOfDifferentJobsAreNamedBeforeTheyTrain) {

@@ -2,9 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
 
+#include "tests/data/test_files.h"
 #include "tests/train/assignments.h"
 #include "tests/train/fakes.h"
 #include "tests/train/gang.h"
@@ -86,6 +89,41 @@ TEST(PretrainJobTest, TheLastBatchMayBeSmallerButMustFeedEveryRank) {
       },
       /*ranks=*/2, /*batch=*/20);
   EXPECT_THAT(refused, StartsWith("77 train.dropLast false: the last 1 of 21 images"));
+}
+
+// Images without a diagnosis are no part of such a run, nor of what it left out.
+TEST(PretrainJobTest, AClassifiersReportListsTheExcludedOfItsOwnImages) {
+  TempDirectory storage, folder;
+  data::test::WriteIsicPairs(folder.path(), "Training", /*first=*/1, /*count=*/9);
+  std::string table = "image,MEL,NV\n";
+  for (int i = 1; i < 10; ++i) {
+    table += "ISIC_000000" + std::to_string(i) + (i % 2 == 0 ? ",1,0\n" : ",0,1\n");
+    data::test::WriteJpeg(
+        folder.path() + "/ISIC_2019_Training_Input/ISIC_010000" + std::to_string(i) + ".jpg",
+        data::test::VariedImage(32, 10 + i));
+  }
+  data::test::WriteBytes(storage.path() + "/classes.csv", table);
+  data::test::WriteBytes(storage.path() + "/ids.txt", "ISIC_0000003\n");
+  trainer::v1::Assignment job =
+      test::SmokePretrain(storage.path(), /*batch=*/8, v1::PretrainSpec::SUPERVISED);
+  v1::PretrainSpec& spec = *job.mutable_spec()->mutable_pretrain();
+  spec.mutable_train()->set_max_steps(1);
+  spec.mutable_data()->set_source(folder.path());
+  spec.mutable_data()->set_class_file(storage.path() + "/classes.csv");
+  spec.mutable_data()->clear_exclude_ids();
+  spec.mutable_data()->add_exclude_ids(storage.path() + "/ids.txt");
+
+  const auto results = test::RunProcesses(1, [&](int, int) {
+    Recorder recorder;
+    const absl::Status status = RunJob(job, recorder, {});
+    return std::to_string(ExitCodeOf(status)) + " " + std::string(status.message());
+  });
+
+  ASSERT_THAT(results[0].output, StartsWith("0 "));
+  std::ifstream in(storage.path() + "/" + job.report_path() + "/report.json");
+  const std::string report(std::istreambuf_iterator<char>(in), {});
+  EXPECT_THAT(report, HasSubstr("\"excludedImages\": 1"));
+  EXPECT_THAT(report, HasSubstr("\"ISIC_0000003\""));
 }
 
 }  // namespace

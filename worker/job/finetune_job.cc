@@ -100,7 +100,8 @@ absl::Status RunFinetune(const RankContext& context) {
   TrainingRun run{.export_config_json = ExportConfigJson(options.network, options.input),
                   .length = data.length,
                   .ancestors = source.history,
-                  .training_ids = IdsOf(*data.dataset)};
+                  .training_ids = IdsOf(*data.dataset),
+                  .images = data.options};
   finetune::SegmentationTask* trained = nullptr;  // lives until Train returns
   run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
     if (validation == nullptr) return absl::OkStatus();

@@ -14,6 +14,7 @@
 #include "proto/common/spec_field.h"
 #include "proto/common/status_macros.h"
 #include "worker/evaluate/pending_directory.h"
+#include "worker/evaluate/run_history.h"
 
 namespace g2ll::job {
 namespace {
@@ -51,7 +52,8 @@ v1::JobSpec BareSpec(const v1::JobSpec& spec) {
   return bare;
 }
 
-// Ids of the source's images that `data.excludeIds` left out. No image is decoded.
+// Ids of the images that a run opened with `options` would have but for the ids that they
+// leave out. No image is decoded.
 absl::StatusOr<std::vector<std::string>> ExcludedIdsOf(data::DatasetOptions options) {
   std::erase(options.exclude_ids, "none");
   if (options.exclude_ids.empty()) return std::vector<std::string>();
@@ -69,19 +71,12 @@ absl::StatusOr<std::vector<std::string>> ExcludedIdsOf(data::DatasetOptions opti
   return excluded;
 }
 
-report::RunHistory HistoryOf(const train::RunRecord& record) {
-  report::RunHistory history{record.job,    record.kind, record.seconds, record.images_per_second,
-                             record.images, {}};
-  for (const auto& [name, series] : record.series) history.series[name] = series.points();
-  return history;
-}
-
 absl::StatusOr<report::TrainingReport> Collect(const RankContext& context, const TrainingRun& run,
                                                const std::string& method,
                                                const train::RunRecord& record) {
   const v1::JobSpec& spec = context.assignment.spec();
   report::TrainingReport report;
-  report.run = HistoryOf(record);
+  report.run = evaluate::ToReport(record);
   report.method = method;
   report.title =
       absl::StrCat(spec.has_pretrain() ? "Pre-training by " : "Fine-tuning by ", record.job);
@@ -98,9 +93,7 @@ absl::StatusOr<report::TrainingReport> Collect(const RankContext& context, const
     }
     report.is_target_normalized = spec.pretrain().mim().norm_pix();
   }
-  G2LL_ASSIGN_OR_RETURN(data::DatasetOptions options, DatasetOf(spec::Data(spec)));
-  options.needs_masks = spec.has_finetune();
-  G2LL_ASSIGN_OR_RETURN(report.excluded_ids, ExcludedIdsOf(options));
+  G2LL_ASSIGN_OR_RETURN(report.excluded_ids, ExcludedIdsOf(run.images));
   if (run.add_pictures) G2LL_RETURN_IF_ERROR(run.add_pictures(report));
   return report;
 }

@@ -88,7 +88,8 @@ absl::Status RunPretrain(const RankContext& context) {
   TrainingRun run{.export_config_json = ExportConfigJson(options.encoder, input),
                   .length = data.length,
                   .ancestors = {},
-                  .training_ids = IdsOf(*data.dataset)};
+                  .training_ids = IdsOf(*data.dataset),
+                  .images = data.options};
   run.ancestors.pretrain_ids = run.training_ids;
   pretrain::PretrainTask* trained = nullptr;  // lives until Train returns
   run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {

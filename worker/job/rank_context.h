@@ -37,6 +37,7 @@ struct RankContext {
 
 // The images of a training job and the order in which they are seen.
 struct TrainingData {
+  data::DatasetOptions options;  // that the set was opened with
   std::unique_ptr<data::Dataset> dataset;
   std::unique_ptr<data::ShardSampler> sampler;
   RunLength length;
@@ -66,6 +67,7 @@ struct TrainingRun {
   RunLength length;
   train::History ancestors;                    // runs and images that this job builds on
   std::vector<std::string> training_ids = {};  // images that it learns from
+  data::DatasetOptions images = {};            // how those were opened
   // Adds the pictures of the finished run to its report, on rank 0; may be empty.
   std::function<absl::Status(report::TrainingReport& report)> add_pictures = {};
 };

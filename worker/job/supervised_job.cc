@@ -129,7 +129,8 @@ absl::Status RunSupervised(const RankContext& context) {
                                                     data.dataset->classes().names),
                   .length = data.length,
                   .ancestors = {},
-                  .training_ids = IdsOf(*data.dataset)};
+                  .training_ids = IdsOf(*data.dataset),
+                  .images = data.options};
   run.ancestors.pretrain_ids = run.training_ids;
   run.add_pictures = [&](report::TrainingReport& report) -> absl::Status {
     G2LL_ASSIGN_OR_RETURN(report.pictures, LoadPictures(data, loading));

@@ -82,6 +82,7 @@ absl::StatusOr<TrainingData> OpenTrainingData(const RankContext& context,
   absl::StatusOr<std::unique_ptr<data::Dataset>> dataset = data::Dataset::Open(options);
   if (!dataset.ok()) return WithFailure(dataset.status(), FailureKind::kData);
   TrainingData training;
+  training.options = options;
   training.dataset = *std::move(dataset);
 
   const v1::TrainSpec& train = spec::Train(context.assignment.spec());
@@ -151,8 +152,9 @@ absl::Status Train(const RankContext& context, const TrainingRun& run, const Mak
   const std::string resume = ResumeDirectory(context.assignment);
   int64_t first_step = 0;
   if (!resume.empty()) {
-    G2LL_ASSIGN_OR_RETURN(const checkpoint::Manifest manifest, checkpoint::ReadManifest(resume));
-    first_step = manifest.step;
+    const auto manifest = checkpoint::ReadManifest(resume);
+    if (!manifest.ok()) return WithFailure(manifest.status(), FailureKind::kStorage);
+    first_step = manifest->step;
   }
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<train::TrainTask> task, make_task(first_step));
   train::AdamW optimizer(task->Parameters(), AdamOf(optim));
