@@ -186,9 +186,11 @@ TEST(ModuleState, RoundTripOfBothHalvesGivesTheSameOutput) {
   model::SegmentationNetwork copy = TinyNetwork(2);
   copy->eval();
   EXPECT_FALSE(torch::equal(copy->forward(images), source->forward(images)));
-  ASSERT_TRUE(LoadModule(*copy->encoder(), *LoadTensors(root.path() / "e"), "encoder").ok());
   ASSERT_TRUE(
-      LoadModule(*copy->decoder(), *LoadTensors(root.path() / "s"), "decoder", "seg.").ok());
+      LoadState(StateOf(*copy->encoder()), *LoadTensors(root.path() / "e"), "encoder").ok());
+  ASSERT_TRUE(
+      LoadState(StateOf(*copy->decoder(), "seg."), *LoadTensors(root.path() / "s"), "decoder")
+          .ok());
   EXPECT_TRUE(torch::equal(copy->forward(images), source->forward(images)));
 }
 
@@ -201,7 +203,7 @@ TEST(ModuleState, MismatchIsOneLineAndChangesNothing) {
   state["classifier.weight"] = torch::zeros({8, 8});
   state["cls_token"] = torch::zeros({1, 1, 384});
   const torch::Tensor before = network->encoder()->named_parameters()["norm.weight"].clone();
-  const absl::Status status = LoadModule(*network->encoder(), state, "encoder.safetensors");
+  const absl::Status status = LoadState(StateOf(*network->encoder()), state, "encoder.safetensors");
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(MessageOf(status),
               AllOf(HasSubstr("encoder.safetensors: "), HasSubstr("1 missing: norm.bias [8]"),
@@ -213,7 +215,7 @@ TEST(ModuleState, MismatchIsOneLineAndChangesNothing) {
 
 TEST(ModuleState, ListsOnlyTheFirstFewOfMany) {
   model::SegmentationNetwork network = TinyNetwork(1);
-  const absl::Status status = LoadModule(*network, {}, "empty");
+  const absl::Status status = LoadState(StateOf(*network), {}, "empty");
   EXPECT_THAT(MessageOf(status), AllOf(HasSubstr("missing: "), HasSubstr(", ...")));
   EXPECT_LT(MessageOf(status).size(), 400u);
 }

@@ -83,9 +83,4 @@ absl::Status LoadStateFile(const NamedTensors& destination, const std::filesyste
   return LoadState(destination, tensors, file.string());
 }
 
-absl::Status LoadModule(torch::nn::Module& module, const TensorMap& source, std::string_view what,
-                        std::string_view prefix) {
-  return LoadState(StateOf(module, prefix), source, what);
-}
-
 }  // namespace g2ll::checkpoint

@@ -29,10 +29,6 @@ absl::Status LoadState(const NamedTensors& destination, const TensorMap& source,
 // of LoadState.
 absl::Status LoadStateFile(const NamedTensors& destination, const std::filesystem::path& file);
 
-// LoadState into StateOf(module, prefix).
-absl::Status LoadModule(torch::nn::Module& module, const TensorMap& source, std::string_view what,
-                        std::string_view prefix = "");
-
 }  // namespace g2ll::checkpoint
 
 #endif  // WORKER_CHECKPOINT_MODULE_STATE_H_
