@@ -139,7 +139,7 @@ void Checker::CheckValue(const std::string& path, const Message& message,
   // Defaults are only of what is read, so this one was given.
   if (!IsRead(spec_, path)) {
     Add(path, GivenText(message, field),
-        absl::StrCat("nothing: it has no effect in ", JobText(spec_), ", leave it out"));
+        absl::StrCat("nothing, it has no effect in ", JobText(spec_), "; leave it out"));
     return;
   }
   if (field->is_repeated() || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) return;

@@ -174,7 +174,7 @@ INSTANTIATE_TEST_SUITE_P(
              kP,
              {{"train.validateEvery", "5"}},
              "spec.train.validateEvery",
-             "no effect in a PretrainJob of method g2ll, leave it out"},
+             "nothing, it has no effect in a PretrainJob of method g2ll; leave it out"},
         Case{"NoiseOfAPretraining", kP, {{"aug.noise", "0.5"}}, "spec.aug.noise", "no effect"},
         Case{"ListThatIsNotRead",
              kP,
