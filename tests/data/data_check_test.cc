@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
@@ -64,6 +65,15 @@ class LeakReportTest : public testing::Test {
     const data::Image image = *data::ReadImage(of);
     data::test::WriteBytes(folder_ / ("all/" + name),
                            *data::EncodeJpeg(data::ResizeImage(image, 70, 90), 75));
+  }
+
+  // What a job that trains on `all` without the images of `leak.txt` sees.
+  absl::StatusOr<std::unique_ptr<data::Dataset>> OpenWithoutLeak() const {
+    data::DatasetOptions training;
+    training.source = folder_ / "all";
+    training.split = data::Split::kAll;
+    training.exclude_ids = {folder_ / "leak.txt"};
+    return data::Dataset::Open(training);
   }
 
   struct Outcome {
@@ -149,11 +159,7 @@ TEST_F(LeakReportTest, TheWrittenListMakesTheFirstSetDisjoint) {
   EXPECT_EQ(Check(options).findings, 2);
   EXPECT_EQ(data::test::ReadBytes(folder_ / "leak.txt"), "photograph\nrenamed\n");
 
-  data::DatasetOptions training;
-  training.source = folder_ / "all";
-  training.split = data::Split::kAll;
-  training.exclude_ids = {folder_ / "leak.txt"};
-  const auto set = data::Dataset::Open(training);
+  const auto set = OpenWithoutLeak();
   ASSERT_TRUE(set.ok()) << set.status();
   EXPECT_EQ((*set)->size(), 8);
   for (int64_t i = 0; i < (*set)->size(); ++i) EXPECT_NE((*set)->id(i), "renamed");
@@ -167,11 +173,7 @@ TEST_F(LeakReportTest, TheWrittenListIsReadAgainWhateverTheImagesAreCalled) {
   options.overlap_file = folder_ / "leak.txt";
   EXPECT_EQ(Check(options).findings, 2);
 
-  data::DatasetOptions training;
-  training.source = folder_ / "all";
-  training.split = data::Split::kAll;
-  training.exclude_ids = {folder_ / "leak.txt"};
-  const auto set = data::Dataset::Open(training);
+  const auto set = OpenWithoutLeak();
   ASSERT_TRUE(set.ok()) << set.status();
   EXPECT_EQ((*set)->size(), 8);
 }

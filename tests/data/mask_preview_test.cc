@@ -105,8 +105,8 @@ TEST_F(MaskPreviewTest, ANameThatATerminalObeysIsOneHarmlessLine) {
   std::filesystem::rename(folder_ / "in/lesion.jpg", folder_ / "in/a\x1b[31m\nb.jpg");
   data::test::WriteBytes(folder_ / "in/c\x1b.jpg", "no picture");
   const Outcome outcome = Preview({folder_ / "in", "--to", folder_ / "out"});
-  EXPECT_EQ(outcome.out, (folder_ / "out/a?[31m?b_mask.png") + "\n");
-  EXPECT_THAT(outcome.error, HasSubstr("in/c?.jpg"));
+  EXPECT_EQ(outcome.out, (folder_ / R"(out/a\x1b[31m\nb_mask.png)") + "\n");
+  EXPECT_THAT(outcome.error, HasSubstr(R"(in/c\x1b.jpg)"));
 }
 
 TEST_F(MaskPreviewTest, RefusesSettingsThatDoNotFit) {
