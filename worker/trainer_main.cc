@@ -112,6 +112,9 @@ int Main(int argc, char** argv) {
     return app.exit(e) == 0 ? 0 : kUsage;
   }
   log::SetFormat(*log::ParseFormat(format));
+  // A peer that dies closes its sockets. The write that meets one must fail, so that this
+  // rank can say whose death it was, and not die of SIGPIPE itself.
+  signal(SIGPIPE, SIG_IGN);
   return rank->parsed() ? RunRank(fd) : RunStore(fd, host);
 }
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 import unittest
 
@@ -25,6 +27,28 @@ def pids_of(status):
         pids.append(worker["pid"])
         pids.extend(process["pid"] for process in worker["trainers"] + worker["stores"])
     return pids
+
+
+def ignores(pid, number):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        masks = dict(line.split(":\t") for line in file if line.startswith("Sig"))
+    return int(masks["SigIgn"], 16) >> (number - 1) & 1
+
+
+class TrainerTest(unittest.TestCase):
+
+    def test_outlives_a_write_to_a_peer_that_is_gone(self):
+        for role in ("rank", "store"):
+            with self.subTest(role):
+                ours, theirs = socket.socketpair()
+                with ours, theirs, subprocess.Popen(
+                        [support.program("g2ll-trainer"), role, "--fd", str(theirs.fileno())],
+                        pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL) as trainer:
+                    try:
+                        support.wait_until(lambda: ignores(trainer.pid, signal.SIGPIPE),
+                                           "SIGPIPE is ignored", 20)
+                    finally:
+                        trainer.kill()
 
 
 class LocalTest(unittest.TestCase):

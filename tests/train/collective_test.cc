@@ -121,7 +121,7 @@ TEST(CollectiveTest, APeersDeathIsACollectiveErrorOnTheSurvivor) {
   });
 
   EXPECT_EQ(results[1].signal, SIGKILL);
-  EXPECT_EQ(results[0].exit_code, 81) << results[0].output;
+  EXPECT_EQ(results[0].exit_code, 81) << results[0].output << ", signal " << results[0].signal;
   EXPECT_THAT(results[0].output, StartsWith("CollectiveError: gradient reduction"));
 }
 

@@ -26,6 +26,7 @@ Child Fork(const std::function<int(int fd)>& run) {
   if (pid < 0) std::abort();
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN);  // as the trainer does
     close(ends[0]);
     at::set_num_threads(1);
     const int code = run(ends[1]);
