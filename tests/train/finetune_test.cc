@@ -65,8 +65,10 @@ struct Learner {
 class OverfitTest : public ::testing::TestWithParam<Learner> {};
 
 TEST_P(OverfitTest, ReachesADiceOf95PercentOnItsOwnEightImages) {
+  // With 300 the rounding of one processor ended at 0.949 and of another at 0.95.
+  constexpr int64_t kUpdates = 500;
   dist::LocalCollective alone;
-  SegmentationTaskOptions options = test::TinySegmentationOptions(300);
+  SegmentationTaskOptions options = test::TinySegmentationOptions(kUpdates);
   options.network.decoder = GetParam().decoder;
   options.network.norm = GetParam().norm;
   options.loss = GetParam().loss;
@@ -74,11 +76,12 @@ TEST_P(OverfitTest, ReachesADiceOf95PercentOnItsOwnEightImages) {
   const auto task = MakeTask(options, alone);
   Recorder recorder;
   TempDirectory storage;
-  LoopRun run{.last_step = 300, .storage = storage.path(), .clip = 0};
+  LoopRun run{.last_step = kUpdates, .storage = storage.path(), .clip = 0};
 
   ASSERT_TRUE(test::RunLoop(*task, alone, recorder, run).ok());
 
-  EXPECT_GT(DiceOf(storage.path() + "/checkpoints/job/e1/s300", options.network), 0.95);
+  const std::string last = storage.path() + "/checkpoints/job/e1/s" + std::to_string(kUpdates);
+  EXPECT_GT(DiceOf(last, options.network), 0.95);
   if (options.loss == finetune::LossKind::kBceDice) {
     // 1 - Dice of probabilities: a Dice above 0.95 leaves less than 0.05.
     EXPECT_LT(recorder.Values("loss/dice").back(), 0.05);
