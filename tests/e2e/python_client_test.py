@@ -26,7 +26,8 @@ def make_stubs():
 make_stubs()
 # pylint: disable=wrong-import-position,import-error
 from g2ll.v1 import admin_pb2, admin_pb2_grpc, job_pb2, job_pb2_grpc  # noqa: E402
-from g2ll.v1 import spec_pb2, telemetry_pb2, telemetry_pb2_grpc  # noqa: E402
+from g2ll.v1 import method_spec_pb2, spec_pb2, training_spec_pb2  # noqa: E402
+from g2ll.v1 import telemetry_pb2, telemetry_pb2_grpc  # noqa: E402
 
 
 class PythonClientTest(unittest.TestCase):
@@ -42,8 +43,8 @@ class PythonClientTest(unittest.TestCase):
     def request(self, name, **pretrain):
         spec = spec_pb2.PretrainSpec(
             recipe=spec_pb2.SMOKE,
-            data=spec_pb2.DataSpec(source="synthetic:dermoscopy?count=16&seed=1"),
-            train=spec_pb2.TrainSpec(updates=6, global_batch=4),
+            data=training_spec_pb2.DataSpec(source="synthetic:dermoscopy?count=16&seed=1"),
+            train=training_spec_pb2.TrainSpec(updates=6, global_batch=4),
             resources=spec_pb2.ResourceSpec(ranks=spec_pb2.ResourceSpec.Ranks(min=1, max=1)),
             **pretrain)
         return job_pb2.CreateJobRequest(
@@ -75,7 +76,7 @@ class PythonClientTest(unittest.TestCase):
         self.assertEqual([j.name for j in listed.jobs], [job.name])
 
     def test_every_bad_field_is_named_in_the_details(self):
-        request = self.request("bad", mask=spec_pb2.MaskSpec(gamma=2.0, beta=-1.0))
+        request = self.request("bad", mask=method_spec_pb2.MaskSpec(gamma=2.0, beta=-1.0))
         with self.assertRaises(grpc.RpcError) as caught:
             self.jobs.CreateJob(request, timeout=30)
         self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
