@@ -21,6 +21,13 @@ class ExcludedIdsTest : public testing::Test {
     test::WriteIsicPairs(folder_ / "set", "Test_v2", 20, 2);
   }
 
+  // Another data set that shares the images 1 and 10 with `set`.
+  std::string WriteOther(const std::string& name) const {
+    test::WriteIsicPairs(folder_ / name, "Training", 1, 1);
+    test::WriteIsicPairs(folder_ / name, "Validation", 10, 1);
+    return folder_ / name;
+  }
+
   absl::StatusOr<std::unique_ptr<Dataset>> Open(const std::vector<std::string>& exclude,
                                                 Split split = Split::kAll,
                                                 bool needs_masks = true) {
@@ -61,9 +68,7 @@ TEST_F(ExcludedIdsTest, HeldLeavesOutTheValidationAndTestSplitsOfTheSource) {
 }
 
 TEST_F(ExcludedIdsTest, AFolderLeavesOutAllItsImagesOrThoseOfASplit) {
-  const std::string other = folder_ / "other";
-  test::WriteIsicPairs(other, "Training", 1, 1);
-  test::WriteIsicPairs(other, "Validation", 10, 1);
+  const std::string other = WriteOther("other");
   EXPECT_THAT(Kept({other}), ElementsAre("000", "002", "011", "020", "021"));
   EXPECT_THAT(Kept({other + "#validation"}), ElementsAre("000", "001", "002", "011", "020", "021"));
   ExpectFault({other + "#test"}, {other, "no images of the test split"});
@@ -71,9 +76,7 @@ TEST_F(ExcludedIdsTest, AFolderLeavesOutAllItsImagesOrThoseOfASplit) {
 }
 
 TEST_F(ExcludedIdsTest, OnlyASplitBehindTheLastSignOfNumberIsNoPartOfAName) {
-  const std::string other = folder_ / "other#2";
-  test::WriteIsicPairs(other, "Training", 1, 1);
-  test::WriteIsicPairs(other, "Validation", 10, 1);
+  const std::string other = WriteOther("other#2");
   EXPECT_THAT(Kept({other}), ElementsAre("000", "002", "011", "020", "021"));
   EXPECT_THAT(Kept({other + "#train"}), ElementsAre("000", "002", "010", "011", "020", "021"));
   ExpectFault({other + "#tests"}, {"other#2#tests", "no such file or folder", "or all"});
