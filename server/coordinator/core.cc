@@ -37,6 +37,7 @@ absl::Status Core::LoadState() {
   by_time_.clear();
   unfinished_.clear();
   placed_.clear();
+  placed_on_.clear();
   checkpoints_.clear();
   checkpoints_of_.clear();
   requests_.clear();
@@ -47,9 +48,7 @@ absl::Status Core::LoadState() {
     if (!cluster::IsTerminal(job.state)) {
       unfinished_.insert(uid);
     }
-    if (job.LiveAttempt() != nullptr) {
-      placed_.insert(uid);
-    }
+    IndexPlacement(job);
     jobs_[uid] = std::make_shared<JobRecord>(std::move(job));
   }
   for (cluster::CheckpointRecord& checkpoint : state.checkpoints) {

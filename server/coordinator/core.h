@@ -204,8 +204,10 @@ class Core {
   // core_workers.cc
   void Judge(Worker& worker, absl::Time now);
   void SetWorkerState(Worker& worker, cluster::WorkerState state, std::string message);
-  // Jobs that have ranks on a worker.
-  std::set<std::string> JobsOn(const std::string& worker) const;
+  // Keeps `placed_` and `placed_on_` in step with the job's newest attempt.
+  void IndexPlacement(const cluster::JobRecord& job);
+  // Jobs that have ranks on a worker. Valid until a job is placed or its attempt ends.
+  const std::set<std::string>& JobsOn(const std::string& worker) const;
   int32_t FreeSlots(const std::string& name, const Worker& worker) const;
   cluster::DesiredWorker DesiredOf(const std::string& name) const;
   void PushDesired(absl::Time now);
@@ -249,8 +251,9 @@ class Core {
   // Newest last.
   std::set<std::pair<absl::Time, std::string>> by_time_;
   std::set<std::string> unfinished_;
-  // Those of them that have a live attempt.
+  // Those of them that have a live attempt; in all, and by worker (never an empty set).
   std::set<std::string> placed_;
+  std::map<std::string, std::set<std::string>> placed_on_;
   // Checkpoint ids of a job by step.
   std::map<std::string, std::map<int64_t, std::string>> checkpoints_of_;
 

@@ -129,7 +129,7 @@ void Core::FinishAttempt(const std::string& job_uid, const GangVerdict& verdict,
   AttemptRecord& attempt = *job.LiveAttempt();
   attempt.end_time = now;
   Enter(attempt, AttemptState::kEnded, now);
-  placed_.erase(job_uid);
+  IndexPlacement(job);
   must_schedule_ = true;
   if (StopWasAsked(job.state)) {
     attempt.outcome = job.state == JobState::kCancelling ? AttemptOutcome::kCancelled

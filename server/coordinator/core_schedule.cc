@@ -179,7 +179,7 @@ void Core::Place(const scheduler::StartGang& gang, absl::Time now) {
       .IgnoreError();
   RecordRollback(job, attempt, now);
   job.attempts.push_back(std::move(attempt));
-  placed_.insert(job.uid);
+  IndexPlacement(job);
 }
 
 // A restart that goes back is a point of its own, so that followers learn of it.

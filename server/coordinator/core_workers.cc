@@ -101,7 +101,8 @@ void Core::ReportWorker(WorkerReport report, int64_t session_id, absl::Time now)
   for (const cluster::DataCheckResult& result : results) {
     TakeCheckResult(name, result, now);
   }
-  concerned.merge(JobsOn(name));  // Also those that should be there and are not.
+  // Also those that should be there and are not.
+  concerned.insert(JobsOn(name).begin(), JobsOn(name).end());
   for (const std::string& uid : concerned) {
     Reconcile(uid, now);
   }
@@ -176,15 +177,32 @@ void Core::SetWorkerState(Worker& worker, WorkerState state, std::string message
   worker.record.message = std::move(message);
 }
 
-std::set<std::string> Core::JobsOn(const std::string& worker) const {
-  std::set<std::string> jobs;
-  for (const std::string& uid : placed_) {
-    const std::vector<std::string>& workers = jobs_.at(uid)->LiveAttempt()->workers;
-    if (std::find(workers.begin(), workers.end(), worker) != workers.end()) {
-      jobs.insert(uid);
+void Core::IndexPlacement(const cluster::JobRecord& job) {
+  if (job.attempts.empty()) {
+    return;
+  }
+  const bool placed = job.LiveAttempt() != nullptr;
+  if (placed) {
+    placed_.insert(job.uid);
+  } else {
+    placed_.erase(job.uid);
+  }
+  for (const std::string& worker : job.attempts.back().workers) {
+    if (placed) {
+      placed_on_[worker].insert(job.uid);
+      continue;
+    }
+    const auto jobs = placed_on_.find(worker);
+    if (jobs != placed_on_.end() && jobs->second.erase(job.uid) > 0 && jobs->second.empty()) {
+      placed_on_.erase(jobs);
     }
   }
-  return jobs;
+}
+
+const std::set<std::string>& Core::JobsOn(const std::string& worker) const {
+  static const std::set<std::string> kNone;
+  const auto jobs = placed_on_.find(worker);
+  return jobs == placed_on_.end() ? kNone : jobs->second;
 }
 
 // Slots that no live attempt holds and in which nothing left over still runs.
