@@ -44,6 +44,11 @@ const std::vector<Default>& Defaults() {
       {kAny, "policy.preemptible", "true", "true", "true", "a checkpoint saves the work"},
       {kAny, "policy.checkpointEvery", "5m", "5m", "5m", "work at risk against cost"},
       {kAny, "policy.hangTimeout", "", "", "", "unset: automatic, from the step time"},
+      {kAny, "policy.queue", "default", "default", "default", "every project has it"},
+      {kAny, "policy.maxRuntime", "", "", "", "unset: no limit"},
+      {kAny, "policy.minRuntime", "5m", "5m", "5m", "a start must pay off"},
+      {kAny, "policy.grace", "2m", "2m", "2m", "a checkpoint takes seconds"},
+      {kAny, "policy.onFailedDependency", "fail", "fail", "fail", "nothing waits for ever"},
 
       {kSupervised, "train.epochs", "100", "100", "0", "the paper names no recipe; smoke: updates"},
       {kPretrain, "train.epochs", "300", "300", "0", "P 3.2; smoke counts updates"},

@@ -250,6 +250,13 @@ void Checker::CheckPolicy() {
   const v1::PolicySpec& policy = Policy(spec_);
   check("policy.checkpointEvery", policy.has_checkpoint_every(), policy.checkpoint_every());
   check("policy.hangTimeout", policy.has_hang_timeout(), policy.hang_timeout());
+  check("policy.maxRuntime", policy.has_max_runtime(), policy.max_runtime());
+  check("policy.grace", policy.has_grace(), policy.grace());
+  if (policy.min_runtime().seconds() < 0 || policy.min_runtime().seconds() > kLongestSeconds) {
+    Add("policy.minRuntime", absl::StrCat(policy.min_runtime().seconds(), "s"),
+        "a duration of at most 8760h");
+  }
+  if (!IsValidName(policy.queue())) Add("policy.queue", policy.queue(), kNameAllowed);
 }
 
 void Checker::CheckDependencies() {

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "server/wire/worker_wire.h"
 
 namespace g2ll::api {
@@ -76,7 +77,7 @@ class SessionLink final : public coordinator::WorkerSession, public OpenStream {
   LatestWriter<v1::SessionRequest, v1::DesiredState>& writer() { return writer_; }
 
   void Push(const cluster::DesiredWorker& desired) override {
-    writer_.Send(wire::ToProto(desired));
+    writer_.Send(wire::ToProto(desired, absl::Now()));
   }
   void Close(absl::Status status) override { writer_.End(status); }
   void End(const absl::Status& status) override { writer_.End(status); }

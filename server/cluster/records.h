@@ -90,6 +90,18 @@ struct AttemptRecord {
   int64_t resume_step = 0;
   // Checkpoint directory of `init` or `model`.
   std::string source_path;
+  // When all its ranks were at work.
+  absl::Time run_time = absl::InfinitePast();
+  // Until when it may write a checkpoint, once it was asked to stop; then it is ended.
+  absl::Time stop_deadline = absl::InfinitePast();
+  // Why it was asked to stop, for people; empty if it was not.
+  std::string stop_reason;
+  // Uid of the job that its places are for; empty if for none.
+  std::string stopped_for;
+  // Its processes are killed instead of stopped.
+  bool kill = false;
+  // Updates that were made and then lost, because no checkpoint held them.
+  int64_t lost_steps = 0;
 
   int32_t world_size() const { return static_cast<int32_t>(workers.size()); }
   bool ended() const { return state == AttemptState::kEnded; }
@@ -100,6 +112,14 @@ struct Dependency {
   std::string name;
   // Fixed when the job is created, because names can be used again.
   std::string uid;
+};
+
+// A worker that a job is not placed on any more.
+struct ExcludedWorker {
+  std::string worker;
+  std::string reason;
+
+  bool operator==(const ExcludedWorker&) const = default;
 };
 
 // What the control plane knows of a job. The spec is opaque here; the fields that
@@ -114,7 +134,7 @@ struct JobRecord {
   // Grows with every stored change.
   int64_t revision = 0;
   std::map<std::string, std::string> labels;
-  // Serialized spec with all defaults; never changes and never null.
+  // Serialized spec with all defaults; never null. UpdateJob replaces it.
   std::shared_ptr<const std::string> spec;
 
   // Read out of the spec.
@@ -127,6 +147,14 @@ struct JobRecord {
   int32_t max_retries = 0;
   // -1 is no limit.
   int32_t max_infra_retries = 0;
+  // Short name of the queue in which it waits.
+  std::string queue = "default";
+  bool preemptible = true;
+  // Zero is no limit.
+  absl::Duration max_runtime = absl::ZeroDuration();
+  absl::Duration min_runtime = absl::Minutes(5);
+  absl::Duration grace = absl::Minutes(2);
+  OnFailedDependency on_failed_dependency = OnFailedDependency::kFail;
   // `job/NAME`, `checkpoint/ID`, `file:PATH`, `none` or empty.
   std::string source;
   std::vector<Dependency> dependencies;
@@ -136,6 +164,9 @@ struct JobRecord {
 
   JobState state = JobState::kPending;
   StateReason reason;
+  Desired desired = Desired::kRun;
+  // It waits and is not placed until a user resumes it; `reason` says why.
+  bool held = false;
   // A worker has read the data source.
   bool data_checked = false;
   absl::Time create_time = absl::InfinitePast();
@@ -145,6 +176,14 @@ struct JobRecord {
   absl::Time not_before = absl::InfinitePast();
   int32_t used_retries = 0;
   int32_t used_infra_retries = 0;
+  // Stops for other jobs, drains and requeues.
+  int32_t preemptions = 0;
+  // Attempts in a row that broke without a newer checkpoint, and that did not start.
+  int32_t without_progress = 0;
+  int32_t failed_starts = 0;
+  std::vector<ExcludedWorker> excluded_workers;
+  // Number of its last change among the changes of all jobs.
+  int64_t change_seq = 0;
   // Fencing number: grows with every placement; writes of older ones are refused.
   int64_t epoch = 0;
   // Oldest first. Only the last one can be live.
@@ -237,6 +276,58 @@ struct LogRecord {
   absl::Time time;
   std::string level;
   std::string message;
+};
+
+// A job that was deleted, for those who watch all jobs.
+struct TombstoneRecord {
+  // As JobRecord::change_seq.
+  int64_t change_seq = 0;
+  std::string uid;
+  std::string project;
+  std::string name;
+};
+
+// Where jobs of a project wait.
+struct QueueRecord {
+  std::string project;
+  // Short name, unique in its project.
+  std::string name;
+  // Grows with every stored change.
+  int64_t revision = 0;
+  QueueStop stop = QueueStop::kNone;
+  // Why it is stopped, for people.
+  std::string reason;
+  // 0 is the project's limit alone.
+  int32_t max_waiting_jobs = 0;
+
+  // `projects/{project}/queues/{name}`.
+  std::string FullName() const { return "projects/" + project + "/queues/" + name; }
+};
+
+// Share and limits of a project, and what it has used. A limit of 0 is none.
+struct ProjectRecord {
+  std::string name;
+  // Grows with every stored change of the settings.
+  int64_t revision = 0;
+  double weight = 1;
+  int32_t guaranteed_slots = 0;
+  int32_t max_slots = 0;
+  int32_t max_running_jobs = 0;
+  int32_t max_waiting_jobs = 0;
+  double max_slot_hours = 0;
+  // Slot-seconds in all.
+  double slot_seconds = 0;
+  // Slot-seconds that fade with time, as of `usage_time`.
+  double recent_usage = 0;
+  absl::Time usage_time = absl::InfinitePast();
+};
+
+// What an operator wants of a worker; kept while it is not kAllowed.
+struct WorkerWish {
+  std::string worker;
+  Schedulable schedulable = Schedulable::kAllowed;
+  std::string reason;
+  absl::Time time = absl::InfinitePast();
 };
 
 // Whose telemetry a cursor counts.

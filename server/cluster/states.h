@@ -13,6 +13,13 @@ namespace g2ll::cluster {
 
 enum class JobKind { kPretrain = 1, kFinetune = 2, kEvaluate = 3 };
 enum class Priority { kLow = 1, kNormal = 2, kHigh = 3 };
+// What a user wants of a job; the state says how far that is.
+enum class Desired { kRun = 1, kPause = 2, kCancel = 3 };
+// What becomes of a job when one that it needs ends without success.
+enum class OnFailedDependency { kFail = 1, kHold = 2 };
+enum class QueueStop { kNone = 1, kHold = 2, kHoldAndDrain = 3 };
+// An operator's wish for a worker.
+enum class Schedulable { kAllowed = 1, kCordoned = 2, kDraining = 3, kQuarantined = 4 };
 enum class Device { kAuto = 1, kCpu = 2, kCuda = 3 };
 
 // Where a job stands; comments in job.proto say when each is entered.
@@ -110,6 +117,9 @@ enum class AttemptPhase {
   kTraining = 4,
   kStop = 5,
   kEnded = 6,
+  // Wanted only: end at a checkpoint; kill everything at once.
+  kDrain = 7,
+  kKill = 8,
 };
 
 // Returns the state that follows `state` when `event` happens. Pure and total:

@@ -80,6 +80,10 @@ struct WorkerRecord {
   WorkerState state = WorkerState::kReady;
   std::string message;
   int32_t free_slots = 0;
+  // Slots in which something of a lost attempt may still run.
+  int32_t unknown_slots = 0;
+  // What an operator wants.
+  WorkerWish wish;
   absl::Time last_heartbeat = absl::InfinitePast();
 };
 
@@ -97,6 +101,8 @@ struct DesiredAttempt {
   std::shared_ptr<const std::string> spec;
   std::string resume_path;
   std::string source_path;
+  // With kDrain: until when the checkpoint must be written. Sent as the time that is left.
+  absl::Time drain_deadline = absl::InfinitePast();
 
   bool operator==(const DesiredAttempt&) const = default;
 };

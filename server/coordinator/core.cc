@@ -1,5 +1,6 @@
 #include "server/coordinator/core.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -61,6 +62,27 @@ absl::Status Core::LoadState() {
     requests_[id] = std::move(request);
   }
   cursors_ = std::move(state.cursors);
+  queues_.clear();
+  for (cluster::QueueRecord& queue : state.queues) {
+    const std::string name = queue.FullName();
+    queues_[name] = std::move(queue);
+  }
+  projects_.clear();
+  for (cluster::ProjectRecord& project : state.projects) {
+    const std::string name = project.name;
+    projects_[name] = std::move(project);
+  }
+  wishes_.clear();
+  for (cluster::WorkerWish& wish : state.wishes) {
+    const std::string worker = wish.worker;
+    wishes_[worker] = std::move(wish);
+  }
+  tombstones_.clear();
+  for (cluster::TombstoneRecord& tombstone : state.tombstones) {
+    tombstones_[tombstone.change_seq] = std::move(tombstone);
+  }
+  // Numbers of changes that could not be stored are not given again.
+  last_change_seq_ = std::max(last_change_seq_, state.last_change_seq);
   return absl::OkStatus();
 }
 
@@ -140,6 +162,7 @@ absl::Status Core::Flush(absl::Time now) {
   store::WriteBatch batch = std::exchange(batch_, {});
   for (const auto& [uid, job] : changed) {
     if (jobs_.contains(uid)) {
+      job->change_seq = ++last_change_seq_;
       batch.jobs.push_back(job);
     }
   }

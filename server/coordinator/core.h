@@ -245,6 +245,14 @@ class Core {
   std::map<std::string, cluster::CheckpointRecord> checkpoints_;
   std::map<std::string, cluster::RequestRecord> requests_;
   std::map<cluster::CursorKey, int64_t> cursors_;
+  // By full name.
+  std::map<std::string, cluster::QueueRecord> queues_;
+  std::map<std::string, cluster::ProjectRecord> projects_;
+  // By worker; only those that are not kAllowed.
+  std::map<std::string, cluster::WorkerWish> wishes_;
+  // By change_seq.
+  std::map<int64_t, cluster::TombstoneRecord> tombstones_;
+  int64_t last_change_seq_ = 0;
 
   // Derived from it.
   std::map<std::string, std::string> uid_by_name_;

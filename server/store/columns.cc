@@ -63,6 +63,14 @@ std::string ToColumn(const std::vector<cluster::LineageRecord>& lineage) {
   return Dump(array);
 }
 
+std::string ToColumn(const std::vector<cluster::ExcludedWorker>& excluded) {
+  json array = json::array();
+  for (const cluster::ExcludedWorker& entry : excluded) {
+    array.push_back({{"worker", entry.worker}, {"reason", entry.reason}});
+  }
+  return Dump(array);
+}
+
 std::string ToColumn(const cluster::JobProgress& progress) {
   json object = {{"step", progress.step},
                  {"totalSteps", progress.total_steps},
@@ -134,6 +142,14 @@ void FromColumn(const std::string& text, std::vector<cluster::LineageRecord>* li
     if (value.is_object()) {
       lineage->push_back(
           {value.value("from", ""), value.value("checkpoint", ""), value.value("sha256", "")});
+    }
+  }
+}
+
+void FromColumn(const std::string& text, std::vector<cluster::ExcludedWorker>* excluded) {
+  for (const json& value : Parse(text)) {
+    if (value.is_object()) {
+      excluded->push_back({value.value("worker", ""), value.value("reason", "")});
     }
   }
 }

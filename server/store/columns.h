@@ -18,6 +18,7 @@ std::string ToColumn(const std::map<std::string, double>& metrics);
 std::string ToColumn(const std::vector<std::string>& names);
 std::string ToColumn(const std::vector<cluster::Dependency>& dependencies);
 std::string ToColumn(const std::vector<cluster::LineageRecord>& lineage);
+std::string ToColumn(const std::vector<cluster::ExcludedWorker>& excluded);
 std::string ToColumn(const cluster::JobProgress& progress);
 std::string ToColumn(const std::optional<cluster::BestMetric>& best);
 std::string ToColumn(const std::optional<cluster::FailureRecord>& failure);
@@ -27,6 +28,7 @@ void FromColumn(const std::string& text, std::map<std::string, double>* metrics)
 void FromColumn(const std::string& text, std::vector<std::string>* names);
 void FromColumn(const std::string& text, std::vector<cluster::Dependency>* dependencies);
 void FromColumn(const std::string& text, std::vector<cluster::LineageRecord>* lineage);
+void FromColumn(const std::string& text, std::vector<cluster::ExcludedWorker>* excluded);
 void FromColumn(const std::string& text, cluster::JobProgress* progress);
 void FromColumn(const std::string& text, std::optional<cluster::BestMetric>* best);
 void FromColumn(const std::string& text, std::optional<cluster::FailureRecord>* failure);

@@ -20,6 +20,13 @@ struct StoredState {
   std::vector<cluster::JobRecord> jobs;
   std::vector<cluster::CheckpointRecord> checkpoints;
   std::vector<cluster::RequestRecord> requests;
+  std::vector<cluster::QueueRecord> queues;
+  std::vector<cluster::ProjectRecord> projects;
+  std::vector<cluster::WorkerWish> wishes;
+  // Ascending change_seq.
+  std::vector<cluster::TombstoneRecord> tombstones;
+  // Last number given to a change of a job, deleted ones included.
+  int64_t last_change_seq = 0;
   // Last stored local number of every reporter.
   std::map<cluster::CursorKey, int64_t> cursors;
 };
@@ -36,6 +43,13 @@ struct WriteBatch {
   std::vector<cluster::EventRecord> events;
   std::vector<cluster::CheckpointRecord> checkpoints;
   std::vector<cluster::RequestRecord> requests;
+  std::vector<cluster::QueueRecord> queues;
+  std::vector<cluster::ProjectRecord> projects;
+  // A wish that is kAllowed is removed.
+  std::vector<cluster::WorkerWish> wishes;
+  std::vector<cluster::TombstoneRecord> tombstones;
+  // Full names of queues that go.
+  std::vector<std::string> deleted_queues;
   std::map<std::string, TelemetryRows> telemetry;
   std::map<cluster::CursorKey, int64_t> cursors;
   // Uids of jobs that go with all that belongs to them. Applied last.
@@ -43,7 +57,8 @@ struct WriteBatch {
 
   bool empty() const {
     return jobs.empty() && events.empty() && checkpoints.empty() && requests.empty() &&
-           telemetry.empty() && cursors.empty() && deleted_jobs.empty();
+           queues.empty() && projects.empty() && wishes.empty() && tombstones.empty() &&
+           deleted_queues.empty() && telemetry.empty() && cursors.empty() && deleted_jobs.empty();
   }
 };
 

@@ -143,6 +143,69 @@ CREATE TABLE cursors (
   local_seq INTEGER NOT NULL,
   PRIMARY KEY (job_uid, epoch, rank)
 ) STRICT, WITHOUT ROWID;
+)sql",
+    // Queues, projects, wishes of operators, and what jobs need for them. Durations are
+    // microseconds.
+    R"sql(
+ALTER TABLE jobs ADD COLUMN queue TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE jobs ADD COLUMN preemptible INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE jobs ADD COLUMN max_runtime INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN min_runtime INTEGER NOT NULL DEFAULT 300000000;
+ALTER TABLE jobs ADD COLUMN grace INTEGER NOT NULL DEFAULT 120000000;
+ALTER TABLE jobs ADD COLUMN on_failed_dependency INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE jobs ADD COLUMN desired INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE jobs ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN preemptions INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN without_progress INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN failed_starts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN excluded_workers TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE jobs ADD COLUMN change_seq INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE attempts ADD COLUMN run_time INTEGER;
+ALTER TABLE attempts ADD COLUMN stop_deadline INTEGER;
+ALTER TABLE attempts ADD COLUMN stop_reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempts ADD COLUMN stopped_for TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempts ADD COLUMN kill INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempts ADD COLUMN lost_steps INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE queues (
+  project TEXT NOT NULL,
+  name TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  stop INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  max_waiting_jobs INTEGER NOT NULL,
+  PRIMARY KEY (project, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE projects (
+  name TEXT PRIMARY KEY,
+  revision INTEGER NOT NULL,
+  weight REAL NOT NULL,
+  guaranteed_slots INTEGER NOT NULL,
+  max_slots INTEGER NOT NULL,
+  max_running_jobs INTEGER NOT NULL,
+  max_waiting_jobs INTEGER NOT NULL,
+  max_slot_hours REAL NOT NULL,
+  slot_seconds REAL NOT NULL,
+  recent_usage REAL NOT NULL,
+  usage_time INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE worker_wishes (
+  worker TEXT PRIMARY KEY,
+  schedulable INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  time INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Jobs that are gone, for those who watch all jobs.
+CREATE TABLE tombstones (
+  change_seq INTEGER PRIMARY KEY,
+  uid TEXT NOT NULL,
+  project TEXT NOT NULL,
+  name TEXT NOT NULL
+) STRICT;
 )sql"};
 
 absl::StatusOr<int64_t> ReadVersion(Database* database) {

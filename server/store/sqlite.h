@@ -38,6 +38,8 @@ class Query {
   Query& BindBlob(std::string_view bytes);
   // Microseconds since 1970; InfinitePast is NULL.
   Query& Bind(absl::Time time);
+  // Microseconds.
+  Query& Bind(absl::Duration duration) { return Bind(absl::ToInt64Microseconds(duration)); }
   template <typename Enum>
   requires std::is_enum_v<Enum> Query& Bind(Enum value) {
     return Bind(static_cast<int64_t>(value));
@@ -54,6 +56,7 @@ class Query {
   double Real();
   std::string Text();
   absl::Time Time();
+  absl::Duration Duration() { return absl::Microseconds(Int()); }
   template <typename Enum>
   Enum EnumValue() {
     return static_cast<Enum>(Int());

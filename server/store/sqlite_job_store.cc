@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "proto/common/status_macros.h"
 #include "server/store/columns.h"
 #include "server/store/schema.h"
@@ -35,6 +37,21 @@ absl::Status MakeDirectory(const std::string& path) {
         absl::StrCat("the data directory ", path, " cannot be used: ", cause));
   }
   return absl::OkStatus();
+}
+
+// As many parameters as there are columns in a list.
+std::string Marks(const std::string& columns) {
+  const auto commas = std::count(columns.begin(), columns.end(), ',');
+  std::string marks = "?";
+  for (int64_t i = 0; i < commas; ++i) {
+    marks += ", ?";
+  }
+  return marks;
+}
+
+// The same columns of the row that was to be inserted.
+std::string Excluded(const std::string& columns) {
+  return absl::StrReplaceAll(absl::StrCat("excluded.", columns), {{", ", ", excluded."}});
 }
 
 absl::Status QuickCheck(Database* database) {
@@ -128,6 +145,24 @@ absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {
                              .Bind(request.time)
                              .Run());
   }
+  for (const cluster::QueueRecord& queue : batch.queues) {
+    G2LL_RETURN_IF_ERROR(WriteQueue(queue));
+  }
+  for (const cluster::ProjectRecord& project : batch.projects) {
+    G2LL_RETURN_IF_ERROR(WriteProject(project));
+  }
+  for (const cluster::WorkerWish& wish : batch.wishes) {
+    G2LL_RETURN_IF_ERROR(WriteWish(wish));
+  }
+  for (const cluster::TombstoneRecord& tombstone : batch.tombstones) {
+    G2LL_RETURN_IF_ERROR(WriteTombstone(tombstone));
+  }
+  for (const std::string& name : batch.deleted_queues) {
+    G2LL_ASSIGN_OR_RETURN(Query query,
+                          database_->Prepare("DELETE FROM queues WHERE 'projects/' || project || "
+                                             "'/queues/' || name = ?"));
+    G2LL_RETURN_IF_ERROR(query.Bind(name).Run());
+  }
   for (const auto& [job_uid, rows] : batch.telemetry) {
     G2LL_RETURN_IF_ERROR(WriteTelemetry(job_uid, rows));
   }
@@ -141,32 +176,18 @@ absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {
 }
 
 absl::Status SqliteJobStore::WriteJob(const JobRecord& job) {
+  // The order of binding below and of reading in sqlite_load.cc.
+  static const std::string kSql = absl::StrCat(
+      "INSERT INTO jobs (", kJobColumns, ") VALUES (", Marks(kJobColumns),
+      ") ON CONFLICT (uid) DO UPDATE SET (", kJobColumns, ") = (", Excluded(kJobColumns), ")");
   const std::string labels = ToColumn(job.labels);
   const std::string dependencies = ToColumn(job.dependencies);
+  const std::string excluded_workers = ToColumn(job.excluded_workers);
   const std::string progress = ToColumn(job.progress);
   const std::string metrics = ToColumn(job.metrics);
   const std::string best_metric = ToColumn(job.best_metric);
   const std::string lineage = ToColumn(job.lineage);
-  // What a job is made with comes first; only what can change is updated.
-  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
-INSERT INTO jobs (uid, project, name, kind, labels, spec, min_ranks, max_ranks, global_batch,
-    priority, device, cpus_per_rank, max_retries, max_infra_retries, source, dependencies,
-    data_source, data_split, needs_masks, create_time,
-    revision, state, reason_code, reason_message, data_checked, start_time, end_time, not_before,
-    used_retries, used_infra_retries, epoch, progress, metrics, best_metric, latest_checkpoint,
-    latest_checkpoint_step, lineage, report_path, last_metric_seq, last_log_seq, last_metric_step)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (uid) DO UPDATE SET (revision, state, reason_code, reason_message, data_checked,
-    start_time, end_time, not_before, used_retries, used_infra_retries, epoch, progress, metrics,
-    best_metric, latest_checkpoint, latest_checkpoint_step, lineage, report_path, last_metric_seq,
-    last_log_seq, last_metric_step) = (excluded.revision, excluded.state, excluded.reason_code,
-    excluded.reason_message, excluded.data_checked, excluded.start_time, excluded.end_time,
-    excluded.not_before, excluded.used_retries, excluded.used_infra_retries, excluded.epoch,
-    excluded.progress, excluded.metrics, excluded.best_metric, excluded.latest_checkpoint,
-    excluded.latest_checkpoint_step, excluded.lineage, excluded.report_path,
-    excluded.last_metric_seq, excluded.last_log_seq, excluded.last_metric_step)
-)sql"));
+  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare(kSql.c_str()));
   query.Bind(job.uid).Bind(job.project).Bind(job.name).Bind(job.kind).Bind(labels);
   query.BindBlob(*job.spec).Bind(job.min_ranks).Bind(job.max_ranks).Bind(job.global_batch);
   query.Bind(job.priority).Bind(job.device).Bind(job.cpus_per_rank).Bind(job.max_retries);
@@ -178,6 +199,10 @@ ON CONFLICT (uid) DO UPDATE SET (revision, state, reason_code, reason_message, d
   query.Bind(metrics).Bind(best_metric).Bind(job.latest_checkpoint);
   query.Bind(job.latest_checkpoint_step).Bind(lineage).Bind(job.report_path);
   query.Bind(job.last_metric_seq).Bind(job.last_log_seq).Bind(job.last_metric_step);
+  query.Bind(job.queue).Bind(job.preemptible).Bind(job.max_runtime).Bind(job.min_runtime);
+  query.Bind(job.grace).Bind(job.on_failed_dependency).Bind(job.desired).Bind(job.held);
+  query.Bind(job.preemptions).Bind(job.without_progress).Bind(job.failed_starts);
+  query.Bind(excluded_workers).Bind(job.change_seq);
   G2LL_RETURN_IF_ERROR(query.Run());
 
   // One batch starts at most one attempt, so older ones than the last two are as stored.
@@ -190,18 +215,17 @@ ON CONFLICT (uid) DO UPDATE SET (revision, state, reason_code, reason_message, d
 
 absl::Status SqliteJobStore::WriteAttempt(const std::string& job_uid,
                                           const AttemptRecord& attempt) {
+  static const std::string kSql = absl::StrCat("INSERT OR REPLACE INTO attempts (", kAttemptColumns,
+                                               ") VALUES (", Marks(kAttemptColumns), ")");
   const std::string workers = ToColumn(attempt.workers);
   const std::string failure = ToColumn(attempt.failure);
-  G2LL_ASSIGN_OR_RETURN(
-      Query query,
-      database_->Prepare("INSERT OR REPLACE INTO attempts (job_uid, number, epoch, state, outcome, "
-                         "workers, start_time, end_time, state_time, failure, store_address, "
-                         "resume_path, resume_step, source_path) "
-                         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare(kSql.c_str()));
   query.Bind(job_uid).Bind(attempt.number).Bind(attempt.epoch).Bind(attempt.state);
   query.Bind(attempt.outcome).Bind(workers).Bind(attempt.start_time).Bind(attempt.end_time);
   query.Bind(attempt.state_time).Bind(failure).Bind(attempt.store_address);
   query.Bind(attempt.resume_path).Bind(attempt.resume_step).Bind(attempt.source_path);
+  query.Bind(attempt.run_time).Bind(attempt.stop_deadline).Bind(attempt.stop_reason);
+  query.Bind(attempt.stopped_for).Bind(attempt.kill).Bind(attempt.lost_steps);
   return query.Run();
 }
 
@@ -217,6 +241,50 @@ absl::Status SqliteJobStore::WriteCheckpoint(const CheckpointRecord& checkpoint)
   query.Bind(checkpoint.sha256).Bind(checkpoint.state).Bind(checkpoint.pinned);
   query.Bind(checkpoint.best).Bind(checkpoint.create_time).Bind(metrics);
   return query.Run();
+}
+
+absl::Status SqliteJobStore::WriteQueue(const cluster::QueueRecord& queue) {
+  G2LL_ASSIGN_OR_RETURN(
+      Query query, database_->Prepare("INSERT OR REPLACE INTO queues (project, name, revision, "
+                                      "stop, reason, max_waiting_jobs) VALUES (?, ?, ?, ?, ?, ?)"));
+  query.Bind(queue.project).Bind(queue.name).Bind(queue.revision).Bind(queue.stop);
+  return query.Bind(queue.reason).Bind(queue.max_waiting_jobs).Run();
+}
+
+absl::Status SqliteJobStore::WriteProject(const cluster::ProjectRecord& project) {
+  G2LL_ASSIGN_OR_RETURN(
+      Query query,
+      database_->Prepare("INSERT OR REPLACE INTO projects (name, revision, weight, "
+                         "guaranteed_slots, max_slots, max_running_jobs, max_waiting_jobs, "
+                         "max_slot_hours, slot_seconds, recent_usage, usage_time) "
+                         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"));
+  query.Bind(project.name).Bind(project.revision).Bind(project.weight);
+  query.Bind(project.guaranteed_slots).Bind(project.max_slots).Bind(project.max_running_jobs);
+  query.Bind(project.max_waiting_jobs).Bind(project.max_slot_hours).Bind(project.slot_seconds);
+  return query.Bind(project.recent_usage).Bind(project.usage_time).Run();
+}
+
+absl::Status SqliteJobStore::WriteWish(const cluster::WorkerWish& wish) {
+  if (wish.schedulable == cluster::Schedulable::kAllowed) {
+    G2LL_ASSIGN_OR_RETURN(Query query,
+                          database_->Prepare("DELETE FROM worker_wishes WHERE worker = ?"));
+    return query.Bind(wish.worker).Run();
+  }
+  G2LL_ASSIGN_OR_RETURN(Query query,
+                        database_->Prepare("INSERT OR REPLACE INTO worker_wishes (worker, "
+                                           "schedulable, reason, time) VALUES (?, ?, ?, ?)"));
+  return query.Bind(wish.worker).Bind(wish.schedulable).Bind(wish.reason).Bind(wish.time).Run();
+}
+
+absl::Status SqliteJobStore::WriteTombstone(const cluster::TombstoneRecord& tombstone) {
+  G2LL_ASSIGN_OR_RETURN(Query query,
+                        database_->Prepare("INSERT OR REPLACE INTO tombstones (change_seq, uid, "
+                                           "project, name) VALUES (?, ?, ?, ?)"));
+  return query.Bind(tombstone.change_seq)
+      .Bind(tombstone.uid)
+      .Bind(tombstone.project)
+      .Bind(tombstone.name)
+      .Run();
 }
 
 absl::Status SqliteJobStore::WriteTelemetry(const std::string& job_uid, const TelemetryRows& rows) {

@@ -33,6 +33,10 @@ class SqliteJobStore final : public JobStore {
   absl::Status WriteJob(const cluster::JobRecord& job);
   absl::Status WriteAttempt(const std::string& job_uid, const cluster::AttemptRecord& attempt);
   absl::Status WriteCheckpoint(const cluster::CheckpointRecord& checkpoint);
+  absl::Status WriteQueue(const cluster::QueueRecord& queue);
+  absl::Status WriteProject(const cluster::ProjectRecord& project);
+  absl::Status WriteWish(const cluster::WorkerWish& wish);
+  absl::Status WriteTombstone(const cluster::TombstoneRecord& tombstone);
   absl::Status WriteTelemetry(const std::string& job_uid, const TelemetryRows& rows);
   absl::Status WriteCursor(const cluster::CursorKey& key, int64_t local_seq);
   absl::Status DeleteJob(const std::string& job_uid);
@@ -41,6 +45,8 @@ class SqliteJobStore final : public JobStore {
   absl::Status LoadAttempts(StoredState* state);
   absl::Status LoadCheckpoints(StoredState* state);
   absl::Status LoadRequestsAndCursors(StoredState* state);
+  absl::Status LoadQueuesAndProjects(StoredState* state);
+  absl::Status LoadWishesAndTombstones(StoredState* state);
 
   std::unique_ptr<LockFile> lock_;
   std::unique_ptr<Database> database_;

@@ -1,11 +1,14 @@
 // The reading half of SqliteJobStore.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "proto/common/status_macros.h"
 #include "server/store/columns.h"
+#include "server/store/schema.h"
 #include "server/store/sqlite_job_store.h"
 
 namespace g2ll::store {
@@ -58,6 +61,19 @@ JobRecord ReadJob(Query& query) {
   job.last_metric_seq = query.Int();
   job.last_log_seq = query.Int();
   job.last_metric_step = query.Int();
+  job.queue = query.Text();
+  job.preemptible = query.Bool();
+  job.max_runtime = query.Duration();
+  job.min_runtime = query.Duration();
+  job.grace = query.Duration();
+  job.on_failed_dependency = query.EnumValue<cluster::OnFailedDependency>();
+  job.desired = query.EnumValue<cluster::Desired>();
+  job.held = query.Bool();
+  job.preemptions = query.Int32();
+  job.without_progress = query.Int32();
+  job.failed_starts = query.Int32();
+  FromColumn(query.Text(), &job.excluded_workers);
+  job.change_seq = query.Int();
   return job;
 }
 
@@ -76,6 +92,12 @@ AttemptRecord ReadAttempt(Query& query) {
   attempt.resume_path = query.Text();
   attempt.resume_step = query.Int();
   attempt.source_path = query.Text();
+  attempt.run_time = query.Time();
+  attempt.stop_deadline = query.Time();
+  attempt.stop_reason = query.Text();
+  attempt.stopped_for = query.Text();
+  attempt.kill = query.Bool();
+  attempt.lost_steps = query.Int();
   return attempt;
 }
 
@@ -93,18 +115,14 @@ absl::StatusOr<StoredState> SqliteJobStore::Load() {
   G2LL_RETURN_IF_ERROR(LoadAttempts(&state));
   G2LL_RETURN_IF_ERROR(LoadCheckpoints(&state));
   G2LL_RETURN_IF_ERROR(LoadRequestsAndCursors(&state));
+  G2LL_RETURN_IF_ERROR(LoadQueuesAndProjects(&state));
+  G2LL_RETURN_IF_ERROR(LoadWishesAndTombstones(&state));
   return state;
 }
 
 absl::Status SqliteJobStore::LoadJobs(StoredState* state) {
-  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare(R"sql(
-SELECT uid, project, name, kind, labels, spec, min_ranks, max_ranks, global_batch, priority, device,
-    cpus_per_rank, max_retries, max_infra_retries, source, dependencies, data_source, data_split,
-    needs_masks, create_time, revision, state, reason_code, reason_message, data_checked,
-    start_time, end_time, not_before, used_retries, used_infra_retries, epoch, progress, metrics,
-    best_metric, latest_checkpoint, latest_checkpoint_step, lineage, report_path, last_metric_seq,
-    last_log_seq, last_metric_step
-FROM jobs)sql"));
+  static const std::string kSql = absl::StrCat("SELECT ", kJobColumns, " FROM jobs");
+  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare(kSql.c_str()));
   while (true) {
     G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
     if (!found) {
@@ -119,11 +137,9 @@ absl::Status SqliteJobStore::LoadAttempts(StoredState* state) {
   for (JobRecord& job : state->jobs) {
     by_uid[job.uid] = &job;
   }
-  G2LL_ASSIGN_OR_RETURN(
-      Query query,
-      database_->Prepare("SELECT job_uid, number, epoch, state, outcome, workers, start_time, "
-                         "end_time, state_time, failure, store_address, resume_path, resume_step, "
-                         "source_path FROM attempts ORDER BY job_uid, number"));
+  static const std::string kSql =
+      absl::StrCat("SELECT ", kAttemptColumns, " FROM attempts ORDER BY job_uid, number");
+  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare(kSql.c_str()));
   while (true) {
     G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
     if (!found) {
@@ -195,6 +211,87 @@ absl::Status SqliteJobStore::LoadRequestsAndCursors(StoredState* state) {
     key.epoch = query.Int();
     key.rank = query.Int32();
     state->cursors[std::move(key)] = query.Int();
+  }
+}
+
+absl::Status SqliteJobStore::LoadQueuesAndProjects(StoredState* state) {
+  {
+    G2LL_ASSIGN_OR_RETURN(
+        Query query, database_->Prepare("SELECT project, name, revision, stop, reason, "
+                                        "max_waiting_jobs FROM queues ORDER BY project, name"));
+    while (true) {
+      G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
+      if (!found) {
+        break;
+      }
+      cluster::QueueRecord& queue = state->queues.emplace_back();
+      queue.project = query.Text();
+      queue.name = query.Text();
+      queue.revision = query.Int();
+      queue.stop = query.EnumValue<cluster::QueueStop>();
+      queue.reason = query.Text();
+      queue.max_waiting_jobs = query.Int32();
+    }
+  }
+  G2LL_ASSIGN_OR_RETURN(
+      Query query,
+      database_->Prepare("SELECT name, revision, weight, guaranteed_slots, max_slots, "
+                         "max_running_jobs, max_waiting_jobs, max_slot_hours, slot_seconds, "
+                         "recent_usage, usage_time FROM projects ORDER BY name"));
+  while (true) {
+    G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
+    if (!found) {
+      return absl::OkStatus();
+    }
+    cluster::ProjectRecord& project = state->projects.emplace_back();
+    project.name = query.Text();
+    project.revision = query.Int();
+    project.weight = query.Real();
+    project.guaranteed_slots = query.Int32();
+    project.max_slots = query.Int32();
+    project.max_running_jobs = query.Int32();
+    project.max_waiting_jobs = query.Int32();
+    project.max_slot_hours = query.Real();
+    project.slot_seconds = query.Real();
+    project.recent_usage = query.Real();
+    project.usage_time = query.Time();
+  }
+}
+
+absl::Status SqliteJobStore::LoadWishesAndTombstones(StoredState* state) {
+  {
+    G2LL_ASSIGN_OR_RETURN(Query query,
+                          database_->Prepare("SELECT worker, schedulable, reason, time FROM "
+                                             "worker_wishes ORDER BY worker"));
+    while (true) {
+      G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
+      if (!found) {
+        break;
+      }
+      cluster::WorkerWish& wish = state->wishes.emplace_back();
+      wish.worker = query.Text();
+      wish.schedulable = query.EnumValue<cluster::Schedulable>();
+      wish.reason = query.Text();
+      wish.time = query.Time();
+    }
+  }
+  for (const JobRecord& job : state->jobs) {
+    state->last_change_seq = std::max(state->last_change_seq, job.change_seq);
+  }
+  G2LL_ASSIGN_OR_RETURN(Query query,
+                        database_->Prepare("SELECT change_seq, uid, project, name FROM tombstones "
+                                           "ORDER BY change_seq"));
+  while (true) {
+    G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
+    if (!found) {
+      return absl::OkStatus();
+    }
+    cluster::TombstoneRecord& tombstone = state->tombstones.emplace_back();
+    tombstone.change_seq = query.Int();
+    tombstone.uid = query.Text();
+    tombstone.project = query.Text();
+    tombstone.name = query.Text();
+    state->last_change_seq = std::max(state->last_change_seq, tombstone.change_seq);
   }
 }
 

@@ -46,6 +46,9 @@ static_assert(kSame<cluster::FailureClass::kConfig, v1::Failure::CONFIG> &&
               kSame<cluster::FailureClass::kKilled, v1::Failure::KILLED> &&
               kSame<cluster::FailureClass::kStartTimeout, v1::Failure::START_TIMEOUT> &&
               kSame<cluster::FailureClass::kUnknown, v1::Failure::UNKNOWN>);
+static_assert(kSame<cluster::Desired::kRun, v1::Job::RUN> &&
+              kSame<cluster::Desired::kPause, v1::Job::PAUSE> &&
+              kSame<cluster::Desired::kCancel, v1::Job::CANCEL>);
 static_assert(kSame<cluster::CheckpointState::kCommitted, v1::Checkpoint::COMMITTED> &&
               kSame<cluster::CheckpointState::kDamaged, v1::Checkpoint::DAMAGED>);
 
@@ -103,7 +106,44 @@ v1::Attempt ToProto(const cluster::AttemptRecord& attempt) {
   if (attempt.failure.has_value()) {
     *proto.mutable_failure() = wire::ToProto(*attempt.failure);
   }
+  proto.set_resume_step(attempt.resume_step);
+  proto.set_lost_steps(attempt.lost_steps);
+  if (attempt.run_time != absl::InfinitePast()) {
+    SetTime(attempt.run_time, proto.mutable_run_time());
+  }
+  if (attempt.stop_deadline != absl::InfinitePast()) {
+    SetTime(attempt.stop_deadline, proto.mutable_stop_deadline());
+  }
+  proto.set_stop_reason(attempt.stop_reason);
   return proto;
+}
+
+void ReadPolicy(const v1::PolicySpec& policy, cluster::JobRecord* job) {
+  job->priority = ReadPriority(policy);
+  job->max_retries = policy.max_retries();
+  job->max_infra_retries = policy.max_infra_retries();
+  job->queue = policy.queue().empty() ? "default" : policy.queue();
+  job->preemptible = policy.preemptible();
+  job->max_runtime = FromProto(policy.max_runtime());
+  job->min_runtime = FromProto(policy.min_runtime());
+  job->grace = FromProto(policy.grace());
+  job->on_failed_dependency = policy.on_failed_dependency() == v1::PolicySpec::HOLD
+                                  ? cluster::OnFailedDependency::kHold
+                                  : cluster::OnFailedDependency::kFail;
+}
+
+void AddBudgets(const cluster::JobRecord& job, v1::Job* proto) {
+  v1::Budgets* budgets = proto->mutable_budgets();
+  budgets->set_used_retries(job.used_retries);
+  budgets->set_used_infra_retries(job.used_infra_retries);
+  budgets->set_preemptions(job.preemptions);
+  budgets->set_without_progress(job.without_progress);
+  budgets->set_failed_starts(job.failed_starts);
+  for (const cluster::ExcludedWorker& excluded : job.excluded_workers) {
+    v1::ExcludedWorker* added = proto->add_excluded_workers();
+    added->set_worker(excluded.worker);
+    added->set_reason(excluded.reason);
+  }
 }
 
 }  // namespace
@@ -130,10 +170,7 @@ void ReadSpec(const v1::JobSpec& spec, cluster::JobRecord* job) {
   job->global_batch = job->kind == cluster::JobKind::kEvaluate && job->max_ranks == 1
                           ? 1
                           : std::max(1, spec::Train(spec).global_batch());
-  const v1::PolicySpec& policy = spec::Policy(spec);
-  job->priority = ReadPriority(policy);
-  job->max_retries = policy.max_retries();
-  job->max_infra_retries = policy.max_infra_retries();
+  ReadPolicy(spec::Policy(spec), job);
   job->source = spec::SourceOf(spec);
   const v1::DataSpec& data = spec::Data(spec);
   job->data_source = data.source();
@@ -171,6 +208,9 @@ v1::Job ToProto(const cluster::JobRecord& job) {
   if (job.end_time != absl::InfinitePast()) {
     SetTime(job.end_time, proto.mutable_end_time());
   }
+  proto.set_desired(static_cast<v1::Job::Desired>(job.desired));
+  proto.set_queue(absl::StrCat("projects/", job.project, "/queues/", job.queue));
+  AddBudgets(job, &proto);
   for (const cluster::LineageRecord& entry : job.lineage) {
     v1::Lineage* lineage = proto.add_lineage();
     lineage->set_from(entry.from);

@@ -1,5 +1,6 @@
 #include "server/wire/worker_wire.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "server/wire/job_wire.h"
@@ -33,7 +34,13 @@ v1::AttemptPhase WritePhase(cluster::AttemptPhase phase) {
 }
 static_assert(static_cast<int>(cluster::AttemptPhase::kPrepare) == v1::ATTEMPT_PHASE_PREPARE &&
               static_cast<int>(cluster::AttemptPhase::kRun) == v1::ATTEMPT_PHASE_RUN &&
-              static_cast<int>(cluster::AttemptPhase::kStop) == v1::ATTEMPT_PHASE_STOP);
+              static_cast<int>(cluster::AttemptPhase::kStop) == v1::ATTEMPT_PHASE_STOP &&
+              static_cast<int>(cluster::AttemptPhase::kDrain) == v1::ATTEMPT_PHASE_DRAIN &&
+              static_cast<int>(cluster::AttemptPhase::kKill) == v1::ATTEMPT_PHASE_KILL);
+static_assert(static_cast<int>(cluster::Schedulable::kAllowed) == v1::ALLOWED &&
+              static_cast<int>(cluster::Schedulable::kCordoned) == v1::CORDONED &&
+              static_cast<int>(cluster::Schedulable::kDraining) == v1::DRAINING &&
+              static_cast<int>(cluster::Schedulable::kQuarantined) == v1::QUARANTINED);
 static_assert(static_cast<int>(cluster::WorkerState::kReady) == v1::Worker::READY &&
               static_cast<int>(cluster::WorkerState::kSuspect) == v1::Worker::SUSPECT &&
               static_cast<int>(cluster::WorkerState::kLost) == v1::Worker::LOST &&
@@ -135,7 +142,7 @@ cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch) {
   return record;
 }
 
-v1::DesiredState ToProto(const cluster::DesiredWorker& desired) {
+v1::DesiredState ToProto(const cluster::DesiredWorker& desired, absl::Time now) {
   v1::DesiredState proto;
   proto.set_coordinator_term(desired.coordinator_term);
   *proto.mutable_lease() = ToProto(desired.lease);
@@ -158,6 +165,10 @@ v1::DesiredState ToProto(const cluster::DesiredWorker& desired) {
     wanted->mutable_spec()->ParseFromString(*attempt.spec);
     wanted->set_resume_path(attempt.resume_path);
     wanted->set_source_path(attempt.source_path);
+    if (attempt.drain_deadline != absl::InfinitePast()) {
+      *wanted->mutable_drain_time() =
+          ToProto(std::max(absl::ZeroDuration(), attempt.drain_deadline - now));
+    }
   }
   for (const cluster::DataCheck& check : desired.data_checks) {
     v1::DataCheck* wanted = proto.add_data_checks();
@@ -186,6 +197,11 @@ v1::Worker ToProto(const cluster::WorkerRecord& worker,
   proto.set_http_address(report.inventory.http_address);
   proto.set_message(worker.message);
   proto.set_version(report.inventory.version);
+  proto.set_schedulable(static_cast<v1::Schedulable>(worker.wish.schedulable));
+  proto.set_schedulable_reason(worker.wish.reason);
+  proto.set_cpus(report.inventory.cpus);
+  proto.set_incarnation(report.incarnation);
+  proto.set_unknown_slots(worker.unknown_slots);
   for (const cluster::AttemptStatus& attempt : report.attempts) {
     const std::string job = job_name(attempt.job_uid);
     for (const cluster::RankStatus& rank : attempt.ranks) {

@@ -180,8 +180,8 @@ class KindTest : public ::testing::TestWithParam<KindCase> {
 
 // A field without a row is one that the job never reads, and it must be listed above.
 TEST_P(KindTest, EveryFieldHasADefaultThatIsValid) {
-  static const Paths kUnset = {"resources.memory", "policy.hangTimeout", "dependsOn",
-                               "data.classFile"};
+  static const Paths kUnset = {"resources.memory", "policy.hangTimeout", "policy.maxRuntime",
+                               "dependsOn", "data.classFile"};
   Paths fields;
   for (const v1::Recipe recipe : {v1::PAPER, v1::PLUS, v1::SMOKE}) {
     const v1::JobSpec spec = Filled(GetParam().kind, recipe, GetParam().method);
@@ -272,9 +272,9 @@ TEST(DefaultsTest, EveryDefaultTellsItsSourceAndNothingThatIsGivenDoes) {
       ASSERT_TRUE(sources.contains(path)) << kind << " " << path;
       EXPECT_FALSE(sources.at(path).empty()) << kind << " " << path;
     });
-    EXPECT_THAT(
-        SourcesOfDefaults(full),
-        Each(Key(AnyOf("resources.memory", "policy.hangTimeout", "dependsOn", "data.classFile"))));
+    EXPECT_THAT(SourcesOfDefaults(full),
+                Each(Key(AnyOf("resources.memory", "policy.hangTimeout", "policy.maxRuntime",
+                               "dependsOn", "data.classFile"))));
   }
 }
 
