@@ -3,9 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/spec_access.h"
 #include "proto/common/spec_defaults.h"
@@ -20,20 +18,10 @@ namespace {
 constexpr size_t kMostSpecBytes = size_t{1} << 20;
 constexpr size_t kMostRequestIdBytes = 128;
 constexpr char kParentPrefix[] = "projects/";
-constexpr int32_t kDefaultPageSize = 100;
-constexpr int32_t kLargestPageSize = 1000;
 
 net::FieldViolation Bad(const std::string& field, const std::string& given,
                         const std::string& allowed) {
   return {field, spec::Violation{field, given, allowed}.Description()};
-}
-
-// Ties a page token to the filter that it was made for.
-std::string FilterDigest(const v1::ListJobsRequest& request) {
-  v1::ListJobsRequest filter = request;
-  filter.clear_page_token();
-  filter.clear_page_size();
-  return storage::Sha256Hex(wire::SerializeDeterministic(filter)).substr(0, 16);
 }
 
 }  // namespace
@@ -99,40 +87,6 @@ absl::StatusOr<coordinator::CreateJobCommand> ReadCreateRequest(
   command.validate_only = request.validate_only();
   command.fingerprint = storage::Sha256Hex(wire::SerializeDeterministic(request));
   return command;
-}
-
-absl::StatusOr<coordinator::ListJobsQuery> ReadListRequest(const v1::ListJobsRequest& request) {
-  coordinator::ListJobsQuery query;
-  G2LL_ASSIGN_OR_RETURN(query.project, ReadParent(request.parent()));
-  if (request.page_size() < 0 || request.page_size() > kLargestPageSize) {
-    return net::WithReason(absl::InvalidArgumentError(
-                               absl::StrCat("page_size: ", request.page_size(),
-                                            " is not allowed, 0 to ", kLargestPageSize, " are")),
-                           "BAD_PAGE_SIZE");
-  }
-  query.page_size = request.page_size() == 0 ? kDefaultPageSize : request.page_size();
-  if (request.state() != v1::Job::STATE_UNSPECIFIED) {
-    query.state = static_cast<cluster::JobState>(request.state());
-  }
-  query.labels = {request.labels().begin(), request.labels().end()};
-  if (!request.page_token().empty()) {
-    const std::vector<std::string> parts = absl::StrSplit(request.page_token(), '.');
-    int64_t micros = 0;
-    if (parts.size() != 3 || !absl::SimpleAtoi(parts[0], &micros) ||
-        parts[2] != FilterDigest(request)) {
-      return net::WithReason(
-          absl::InvalidArgumentError("page_token: it does not belong to this list; start again "
-                                     "without one"),
-          "BAD_PAGE_TOKEN");
-    }
-    query.before = {absl::FromUnixMicros(micros), parts[1]};
-  }
-  return query;
-}
-
-std::string NextPageToken(const v1::ListJobsRequest& request, const cluster::JobRecord& last) {
-  return absl::StrCat(absl::ToUnixMicros(last.create_time), ".", last.uid, ".",
-                      FilterDigest(request));
 }
 
 }  // namespace g2ll::api

@@ -18,12 +18,6 @@ absl::StatusOr<coordinator::CreateJobCommand> ReadCreateRequest(
 // Project of `projects/{project}`; empty is `default`. Error: InvalidArgument.
 absl::StatusOr<std::string> ReadParent(const std::string& parent);
 
-// A page of jobs as asked for. Errors: InvalidArgument (BAD_PAGE_TOKEN, BAD_PAGE_SIZE).
-absl::StatusOr<coordinator::ListJobsQuery> ReadListRequest(const v1::ListJobsRequest& request);
-
-// The token that continues `query` after `last`.
-std::string NextPageToken(const v1::ListJobsRequest& request, const cluster::JobRecord& last);
-
 }  // namespace g2ll::api
 
 #endif  // SERVER_API_CREATE_REQUEST_H_

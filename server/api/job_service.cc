@@ -8,8 +8,10 @@
 #include "g2ll/v1/job.grpc.pb.h"
 #include "server/api/create_request.h"
 #include "server/api/file_source.h"
+#include "server/api/list_jobs.h"
 #include "server/api/services.h"
 #include "server/api/unary.h"
+#include "server/api/update_request.h"
 #include "server/wire/job_wire.h"
 
 namespace g2ll::api {
@@ -151,42 +153,85 @@ class JobService final : public v1::JobService::CallbackService {
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* call,
                                      const v1::ListJobsRequest* request,
                                      v1::ListJobsResponse* response) override {
-    absl::StatusOr<coordinator::ListJobsQuery> query = ReadListRequest(*request);
+    const absl::StatusOr<ListJobsQuery> query = ReadListRequest(*request);
     if (!query.ok()) {
       return FinishNow(call, query.status());
     }
-    return Answer<coordinator::JobPage>(
+    return Answer<std::vector<JobPtr>>(
         call, context_,
-        [query = *std::move(query)](Core& core, absl::Time) {
-          return absl::StatusOr<coordinator::JobPage>(core.ListJobs(query));
+        [project = query->project](Core& core, absl::Time) {
+          return absl::StatusOr<std::vector<JobPtr>>(core.JobsOf(project));
         },
-        [request, response](const coordinator::JobPage& page) {
+        [request, response, query = *query](const std::vector<JobPtr>& jobs) {
+          const JobPage page = PageOf(jobs, query);
           for (const JobPtr& job : page.jobs) {
             *response->add_jobs() = wire::ToProto(*job);
           }
           if (page.has_more) {
             response->set_next_page_token(NextPageToken(*request, *page.jobs.back()));
           }
+          response->set_total_size(static_cast<int32_t>(page.total));
           return absl::OkStatus();
         });
+  }
+
+  grpc::ServerUnaryReactor* UpdateJob(grpc::CallbackServerContext* call,
+                                      const v1::UpdateJobRequest* request,
+                                      v1::Job* response) override {
+    absl::StatusOr<coordinator::JobChange> change = ReadUpdateRequest(*request);
+    if (!change.ok()) {
+      return FinishNow(call, change.status());
+    }
+    const coordinator::JobRequest asked{request->job().name(), "", request->job().etag()};
+    return Answer<JobPtr>(
+        call, context_,
+        [asked, change = *std::move(change), dry = request->validate_only()](
+            Core& core, absl::Time now) { return core.UpdateJob(asked, change, dry, now); },
+        [response](const JobPtr& job) { return Fill(job, response); });
   }
 
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* call,
                                       const v1::CancelJobRequest* request,
                                       v1::Job* response) override {
-    if (request->reason().size() > kMostReasonBytes) {
-      return FinishNow(
-          call,
-          net::WithReason(absl::InvalidArgumentError(absl::StrCat(
-                              "reason: at most ", kMostReasonBytes, " characters are allowed")),
-                          "INVALID_SPEC"));
-    }
-    return Answer<JobPtr>(
-        call, context_,
-        [name = request->name(), reason = request->reason()](Core& core, absl::Time now) {
-          return core.CancelJob(name, reason, now);
-        },
-        [response](const JobPtr& job) { return Fill(job, response); });
+    return Change(call, *request, response,
+                  [](Core& core, const coordinator::JobRequest& asked, absl::Time now) {
+                    return core.CancelJob(asked, /*kill=*/false, now);
+                  });
+  }
+
+  grpc::ServerUnaryReactor* KillJob(grpc::CallbackServerContext* call,
+                                    const v1::KillJobRequest* request, v1::Job* response) override {
+    return Change(call, *request, response,
+                  [](Core& core, const coordinator::JobRequest& asked, absl::Time now) {
+                    return core.CancelJob(asked, /*kill=*/true, now);
+                  });
+  }
+
+  grpc::ServerUnaryReactor* PauseJob(grpc::CallbackServerContext* call,
+                                     const v1::PauseJobRequest* request,
+                                     v1::Job* response) override {
+    return Change(call, *request, response,
+                  [](Core& core, const coordinator::JobRequest& asked, absl::Time now) {
+                    return core.PauseJob(asked, now);
+                  });
+  }
+
+  grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* call,
+                                      const v1::ResumeJobRequest* request,
+                                      v1::Job* response) override {
+    return Change(call, *request, response,
+                  [](Core& core, const coordinator::JobRequest& asked, absl::Time now) {
+                    return core.ResumeJob(asked, now);
+                  });
+  }
+
+  grpc::ServerUnaryReactor* RequeueJob(grpc::CallbackServerContext* call,
+                                       const v1::RequeueJobRequest* request,
+                                       v1::Job* response) override {
+    return Change(
+        call, *request, response,
+        [id = request->request_id()](Core& core, const coordinator::JobRequest& asked,
+                                     absl::Time now) { return core.RequeueJob(asked, id, now); });
   }
 
   grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* call,
@@ -194,8 +239,9 @@ class JobService final : public v1::JobService::CallbackService {
                                       google::protobuf::Empty*) override {
     return Answer<bool>(
         call, context_,
-        [name = request->name()](Core& core, absl::Time) -> absl::StatusOr<bool> {
-          const absl::Status deleted = core.DeleteJob(name);
+        [asked = coordinator::JobRequest{request->name(), "", request->etag()}](
+            Core& core, absl::Time) -> absl::StatusOr<bool> {
+          const absl::Status deleted = core.DeleteJob(asked);
           if (!deleted.ok()) {
             return deleted;
           }
@@ -257,6 +303,27 @@ class JobService final : public v1::JobService::CallbackService {
   }
 
  private:
+  using Verb =
+      std::function<absl::StatusOr<JobPtr>(Core&, const coordinator::JobRequest&, absl::Time)>;
+
+  // Runs one of the verbs whose requests have a name, a reason and an etag.
+  template <typename Request>
+  grpc::ServerUnaryReactor* Change(grpc::CallbackServerContext* call, const Request& request,
+                                   v1::Job* response, Verb verb) {
+    if (request.reason().size() > kMostReasonBytes) {
+      return FinishNow(call, net::WithReason(absl::InvalidArgumentError(
+                                                 absl::StrCat("reason: ", request.reason().size(),
+                                                              " bytes are given, at most ",
+                                                              kMostReasonBytes, " are allowed")),
+                                             "INVALID_SPEC"));
+    }
+    return Answer<JobPtr>(
+        call, context_,
+        [asked = coordinator::JobRequest{request.name(), request.reason(), request.etag()},
+         verb = std::move(verb)](Core& core, absl::Time now) { return verb(core, asked, now); },
+        [response](const JobPtr& job) { return Fill(job, response); });
+  }
+
   static absl::StatusOr<std::vector<storage::FileToSend>> ListReport(
       const storage::StorageRoot& storage, const cluster::JobRecord& job) {
     const absl::StatusOr<std::vector<std::string>> names = storage.ListFiles(job.report_path);

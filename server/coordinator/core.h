@@ -39,20 +39,30 @@ struct CreateJobCommand {
   bool validate_only = false;
 };
 
-// Which jobs ListJobs returns.
-struct ListJobsQuery {
-  std::string project;
-  int32_t page_size = 100;
-  // Only jobs created before (time, uid); nothing for the first page.
-  std::optional<std::pair<absl::Time, std::string>> before;
-  std::optional<cluster::JobState> state;
-  std::map<std::string, std::string> labels;
+// What a user asks of one job.
+struct JobRequest {
+  // Full name.
+  std::string name;
+  // For the event; may be empty.
+  std::string reason;
+  // Only if the job still has this etag; empty is always.
+  std::string etag;
 };
 
-// One page, newest first.
-struct JobPage {
-  std::vector<JobPtr> jobs;
-  bool has_more = false;
+// Applies a change of settings to a copy of a job; an error leaves the job as it was.
+using JobChange = std::function<absl::Status(cluster::JobRecord& job)>;
+
+// How and why a job is asked to stop.
+struct StopRequest {
+  // kCancelAsked, kPauseAsked or kPreemptAsked; the last two stop at a checkpoint.
+  cluster::JobEvent event = cluster::JobEvent::kPreemptAsked;
+  cluster::StateReason reason;
+  // As in EventRecord.
+  std::string actor;
+  // Uid of the job that the places are for; empty: for none.
+  std::string stopped_for = {};
+  // Processes are killed at once.
+  bool kill = false;
 };
 
 // What a worker asks to be made a checkpoint. The directory has been verified.
@@ -92,10 +102,17 @@ class Core {
   // Jobs. Errors carry the reasons that job.proto names.
   void CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now);
   absl::StatusOr<JobPtr> GetJob(const std::string& full_name) const;
-  JobPage ListJobs(const ListJobsQuery& query) const;
-  absl::StatusOr<JobPtr> CancelJob(const std::string& full_name, const std::string& reason,
-                                   absl::Time now);
-  absl::Status DeleteJob(const std::string& full_name);
+  // All jobs of a project (all projects if it is empty), newest last.
+  std::vector<JobPtr> JobsOf(const std::string& project) const;
+  // The verbs of job.proto. Repeating one has no further effect.
+  absl::StatusOr<JobPtr> CancelJob(const JobRequest& request, bool kill, absl::Time now);
+  absl::StatusOr<JobPtr> PauseJob(const JobRequest& request, absl::Time now);
+  absl::StatusOr<JobPtr> ResumeJob(const JobRequest& request, absl::Time now);
+  absl::StatusOr<JobPtr> RequeueJob(const JobRequest& request, const std::string& request_id,
+                                    absl::Time now);
+  absl::StatusOr<JobPtr> UpdateJob(const JobRequest& request, const JobChange& change,
+                                   bool validate_only, absl::Time now);
+  absl::Status DeleteJob(const JobRequest& request);
   // `watch` gets the job after every commit that changes it (null: deleted) until
   // Unwatch. MUST return at once and never call back.
   int64_t Watch(const std::string& job_uid, JobWatch watch);
@@ -186,10 +203,22 @@ class Core {
   // The job that an equal earlier request made, or nothing.
   absl::StatusOr<std::optional<JobPtr>> FindEarlier(const CreateJobCommand& command) const;
   absl::Status ResolveDependencies(CreateJobCommand* command) const;
+  // Room for one more waiting job.
   absl::Status CheckQueue(const std::string& project) const;
+  absl::Status CheckQueueExists(const std::string& project, const std::string& queue) const;
   void FinishCreation(Creation creation, const cluster::DataCheckResult* result, absl::Time now);
   JobPtr StoreJob(CreateJobCommand command, bool data_checked, absl::Time now);
   void AnswerJob(const JobAnswer& answer, absl::StatusOr<JobPtr> result);
+
+  // core_control.cc
+  // The job, if it still has the etag that is asked for.
+  absl::StatusOr<JobPtr> LookupForChange(const JobRequest& request) const;
+  // As above, and it has not ended.
+  absl::StatusOr<JobPtr> LookupLive(const JobRequest& request) const;
+  // Moves a job towards a stop: its attempt, if it has one, gets until the end of its
+  // grace to write a checkpoint. Error: the state machine does not allow it.
+  absl::Status AskToStop(const std::string& job_uid, const StopRequest& request, absl::Time now);
+  void RememberRequest(cluster::RequestRecord request);
 
   // core_checks.cc
   std::string ChooseCheckWorker() const;

@@ -1,4 +1,4 @@
-// Commands of users: create, read, cancel and delete jobs.
+// Commands of users: create, read and delete jobs.
 #include <algorithm>
 #include <utility>
 
@@ -37,13 +37,6 @@ std::string NewUid() {
                       hex.substr(16, 4), "-", hex.substr(20));
 }
 
-bool HasLabels(const JobRecord& job, const std::map<std::string, std::string>& wanted) {
-  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& label) {
-    const auto found = job.labels.find(label.first);
-    return found != job.labels.end() && found->second == label.second;
-  });
-}
-
 }  // namespace
 
 absl::StatusOr<JobPtr> Core::Lookup(const std::string& full_name) const {
@@ -58,23 +51,15 @@ absl::StatusOr<JobPtr> Core::GetJob(const std::string& full_name) const {
   return Lookup(full_name);
 }
 
-JobPage Core::ListJobs(const ListJobsQuery& query) const {
-  JobPage page;
-  auto position = query.before.has_value() ? by_time_.lower_bound(*query.before) : by_time_.end();
-  while (position != by_time_.begin()) {
-    --position;
-    JobPtr job = Find(position->second);
-    if (job->project != query.project || (query.state.has_value() && job->state != *query.state) ||
-        !HasLabels(*job, query.labels)) {
-      continue;
+std::vector<JobPtr> Core::JobsOf(const std::string& project) const {
+  std::vector<JobPtr> jobs;
+  for (const auto& [time, uid] : by_time_) {
+    JobPtr job = Find(uid);
+    if (project.empty() || job->project == project) {
+      jobs.push_back(std::move(job));
     }
-    if (page.jobs.size() == static_cast<size_t>(query.page_size)) {
-      page.has_more = true;
-      break;
-    }
-    page.jobs.push_back(std::move(job));
   }
-  return page;
+  return jobs;
 }
 
 void Core::AnswerJob(const JobAnswer& answer, absl::StatusOr<JobPtr> result) {
@@ -152,6 +137,17 @@ absl::Status Core::ResolveDependencies(CreateJobCommand* command) const {
   return absl::OkStatus();
 }
 
+absl::Status Core::CheckQueueExists(const std::string& project, const std::string& queue) const {
+  const std::string name = absl::StrCat("projects/", project, "/queues/", queue);
+  if (queue == "default" || queues_.contains(name)) {
+    return absl::OkStatus();
+  }
+  return net::WithReason(
+      absl::FailedPreconditionError(absl::StrCat("spec.policy.queue: ", name,
+                                                 " does not exist: make it first, or use default")),
+      "QUEUE_NOT_FOUND", {{"queue", name}});
+}
+
 absl::Status Core::CheckQueue(const std::string& project) const {
   const auto waiting =
       std::count_if(unfinished_.begin(), unfinished_.end(), [&](const std::string& uid) {
@@ -182,6 +178,10 @@ void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now)
   // its data are looked at all the same.
   if (const absl::Status status = ResolveDependencies(&command);
       !status.ok() && !command.validate_only) {
+    return AnswerJob(answer, status);
+  }
+  if (const absl::Status status = CheckQueueExists(command.job.project, command.job.queue);
+      !status.ok()) {
     return AnswerJob(answer, status);
   }
   if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
@@ -239,9 +239,7 @@ JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time no
   }
   job->uid = NewUid();
   if (!command.request_id.empty()) {
-    cluster::RequestRecord request{command.request_id, command.fingerprint, job->uid, now};
-    batch_.requests.push_back(request);
-    requests_[request.request_id] = std::move(request);
+    RememberRequest({command.request_id, command.fingerprint, job->uid, now});
   }
   jobs_[job->uid] = job;
   edited_[job->uid] = job;
@@ -253,36 +251,9 @@ JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time no
   return job;
 }
 
-absl::StatusOr<JobPtr> Core::CancelJob(const std::string& full_name, const std::string& reason,
-                                       absl::Time now) {
-  G2LL_ASSIGN_OR_RETURN(const JobPtr found, Lookup(full_name));
-  if (found->state == JobState::kCancelling || found->state == JobState::kCancelled) {
-    return found;
-  }
-  if (cluster::IsTerminal(found->state)) {
-    const std::string state(cluster::Name(found->state));
-    return net::WithReason(
-        absl::FailedPreconditionError(absl::StrCat(full_name, " has ended already: ", state)),
-        "ALREADY_TERMINAL", {{"state", state}});
-  }
-  JobRecord& job = Edit(found->uid);
-  const StateReason why{"CANCELLED_BY_USER", reason.empty()
-                                                 ? "cancelled by a user"
-                                                 : absl::StrCat("cancelled by a user: ", reason)};
-  G2LL_RETURN_IF_ERROR(Move(job, JobEvent::kCancelAsked, why, "user", now));
-  cluster::AttemptRecord* attempt = job.LiveAttempt();
-  if (attempt == nullptr) {
-    G2LL_RETURN_IF_ERROR(Move(job, JobEvent::kStopped, why, "coordinator", now));
-  } else {
-    attempt->state = cluster::AttemptState::kStopping;
-    attempt->state_time = now;
-    Reconcile(job.uid, now);
-  }
-  return Find(found->uid);
-}
-
-absl::Status Core::DeleteJob(const std::string& full_name) {
-  G2LL_ASSIGN_OR_RETURN(const JobPtr job, Lookup(full_name));
+absl::Status Core::DeleteJob(const JobRequest& request) {
+  G2LL_ASSIGN_OR_RETURN(const JobPtr job, LookupForChange(request));
+  const std::string& full_name = request.name;
   if (!cluster::IsTerminal(job->state)) {
     const std::string state(cluster::Name(job->state));
     return net::WithReason(

@@ -162,7 +162,8 @@ TEST_F(CoreTest, ACancelledParentFailsItsWholeChain) {
   c.depends_on = {"b"};
   Create(c);
 
-  ASSERT_TRUE(core_->CancelJob("projects/default/jobs/a", "", now_).ok());
+  ASSERT_TRUE(
+      core_->CancelJob({.name = "projects/default/jobs/a", .reason = ""}, false, now_).ok());
   Flush();
 
   EXPECT_EQ(StateOf("a"), JobState::kCancelled);
@@ -176,33 +177,37 @@ TEST_F(CoreTest, CancellingARunningJobStopsItsRanksFirst) {
   FakeWorker worker = Connect("w1");
   RunJob(worker, "a");
 
-  ASSERT_TRUE(core_->CancelJob("projects/default/jobs/a", "enough", now_).ok());
+  ASSERT_TRUE(
+      core_->CancelJob({.name = "projects/default/jobs/a", .reason = "enough"}, false, now_).ok());
   Flush();
 
   EXPECT_EQ(StateOf("a"), JobState::kCancelling);
   EXPECT_EQ(worker.session->desired().attempts[0].phase, AttemptPhase::kStop);
   Reach(worker, AttemptPhase::kEnded);
   EXPECT_EQ(StateOf("a"), JobState::kCancelled);
-  EXPECT_TRUE(core_->CancelJob("projects/default/jobs/a", "", now_).ok());
+  EXPECT_TRUE(
+      core_->CancelJob({.name = "projects/default/jobs/a", .reason = ""}, false, now_).ok());
   EXPECT_TRUE(worker.session->desired().attempts.empty());
 }
 
 TEST_F(CoreTest, OnlyEndedJobsThatNobodyNeedsCanBeDeleted) {
   FakeWorker worker = Connect("w1");
   RunJob(worker, "pre");
-  EXPECT_EQ(net::ReasonOf(core_->DeleteJob("projects/default/jobs/pre")), "NOT_TERMINAL");
+  EXPECT_EQ(net::ReasonOf(core_->DeleteJob({.name = "projects/default/jobs/pre"})), "NOT_TERMINAL");
   coordinator::CreateJobCommand child = MakeCommand("fine");
   child.job.source = "job/pre";
   Create(child);
   Report(worker);
   Commit(MakeCommit("pre", 1)).value();
   Reach(worker, AttemptPhase::kEnded);
-  EXPECT_EQ(net::ReasonOf(core_->DeleteJob("projects/default/jobs/pre")), "HAS_DEPENDENTS");
+  EXPECT_EQ(net::ReasonOf(core_->DeleteJob({.name = "projects/default/jobs/pre"})),
+            "HAS_DEPENDENTS");
 
-  ASSERT_TRUE(core_->CancelJob("projects/default/jobs/fine", "", now_).ok());
+  ASSERT_TRUE(
+      core_->CancelJob({.name = "projects/default/jobs/fine", .reason = ""}, false, now_).ok());
   Flush();
   Reach(worker, AttemptPhase::kEnded);
-  EXPECT_TRUE(core_->DeleteJob("projects/default/jobs/pre").ok());
+  EXPECT_TRUE(core_->DeleteJob({.name = "projects/default/jobs/pre"}).ok());
   Flush();
 
   StartCore();
@@ -222,29 +227,6 @@ TEST_F(CoreTest, AStoppingCoordinatorAnswersCreationsThatWaitAndNewOnes) {
   EXPECT_EQ((*waiting)->status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(Create(MakeCommand("b"))->status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(worker.session->closed()->code(), absl::StatusCode::kUnavailable);
-}
-
-TEST_F(CoreTest, PagesListEveryJobOnceNewestFirst) {
-  for (const char* name : {"a", "b", "c", "d", "e"}) {
-    now_ += absl::Seconds(1);
-    Create(MakeCommand(name));
-  }
-
-  coordinator::ListJobsQuery query;
-  query.project = "default";
-  query.page_size = 2;
-  std::string order;
-  bool more = true;
-  while (more) {
-    const coordinator::JobPage page = core_->ListJobs(query);
-    for (const coordinator::JobPtr& job : page.jobs) {
-      order += job->name;
-    }
-    query.before = {page.jobs.back()->create_time, page.jobs.back()->uid};
-    more = page.has_more;
-  }
-
-  EXPECT_EQ(order, "edcba");
 }
 
 }  // namespace
