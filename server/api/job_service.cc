@@ -37,6 +37,13 @@ class JobSlot {
     deleted_ = job == nullptr;
     job_ = std::move(job);
   }
+  // The same for the state at which the watch began, which is older than any other.
+  void PutFirst(JobPtr job) {
+    absl::MutexLock lock(&mutex_);
+    if (job_ == nullptr) {
+      job_ = std::move(job);
+    }
+  }
   // Nothing if there is nothing new; null if the job was deleted.
   std::optional<JobPtr> Take() {
     absl::MutexLock lock(&mutex_);
@@ -274,7 +281,8 @@ class JobService final : public v1::JobService::CallbackService {
             driver->End(job.status());
             return;
           }
-          slot->Put(*job);
+          // The commit that this answers to may have changed the job as well.
+          slot->PutFirst(*job);
           driver->Start(std::make_unique<JobSource>(context, slot, (*job)->uid, *watcher));
         });
     return reactor;

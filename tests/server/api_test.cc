@@ -350,6 +350,31 @@ TEST_F(ApiTest, WatchSendsTheJobUntilItHasEnded) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
+// The watch and the last change of the job can fall into one commit.
+TEST_F(ApiTest, AWatchThatBeginsWhileTheJobEndsSeesTheEnd) {
+  for (int i = 0; i < 200; ++i) {
+    v1::Job job;
+    ASSERT_TRUE(Create(MakeRequest(absl::StrCat("j", i)), &job).ok());
+    std::jthread cancel([&, name = job.name()] {
+      grpc::ClientContext call;
+      v1::CancelJobRequest request;
+      request.set_name(name);
+      v1::Job cancelled;
+      EXPECT_TRUE(jobs_->CancelJob(&call, request, &cancelled).ok());
+    });
+    grpc::ClientContext call;
+    call.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    v1::WatchJobRequest request;
+    request.set_name(job.name());
+    auto stream = jobs_->WatchJob(&call, request);
+    while (stream->Read(&job)) {
+    }
+
+    ASSERT_TRUE(stream->Finish().ok()) << "job " << i;
+    ASSERT_EQ(job.state(), v1::Job::CANCELLED) << "job " << i;
+  }
+}
+
 TEST_F(ApiTest, ACommitIsVerifiedOnDiskAndCanBeExported) {
   v1::Job job;
   ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
