@@ -103,6 +103,45 @@ class CheckpointService final : public v1::CheckpointService::CallbackService {
         });
   }
 
+  grpc::ServerUnaryReactor* PinCheckpoint(grpc::CallbackServerContext* call,
+                                          const v1::PinCheckpointRequest* request,
+                                          v1::Checkpoint* response) override {
+    return Answer<CheckpointRecord>(
+        call, context_,
+        [id = request->id(), pinned = request->pinned()](Core& core, absl::Time now) {
+          return core.PinCheckpoint(id, pinned, now);
+        },
+        [response](const CheckpointRecord& checkpoint) {
+          *response = wire::ToProto(checkpoint);
+          return absl::OkStatus();
+        });
+  }
+
+  // Looks at the files on a pool thread and records what that has shown.
+  grpc::ServerUnaryReactor* VerifyCheckpoint(grpc::CallbackServerContext* call,
+                                             const v1::VerifyCheckpointRequest* request,
+                                             v1::Checkpoint* response) override {
+    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    const auto finish = [reactor, response](const absl::StatusOr<CheckpointRecord>& checkpoint) {
+      if (checkpoint.ok()) {
+        *response = wire::ToProto(*checkpoint);
+      }
+      reactor->Finish(net::ToGrpcStatus(checkpoint.status()));
+    };
+    context_.coordinator->Call<CheckpointRecord>(
+        [id = request->id()](Core& core, absl::Time) { return core.GetCheckpoint(id); },
+        [context = context_, finish](const absl::StatusOr<CheckpointRecord>& checkpoint) {
+          if (!checkpoint.ok()) {
+            finish(checkpoint.status());
+            return;
+          }
+          context.pool->Submit([context, finish, checkpoint = *checkpoint] {
+            VerifyAndMark(context, checkpoint, finish);
+          });
+        });
+    return reactor;
+  }
+
   grpc::ServerWriteReactor<v1::FileChunk>* StreamExport(
       grpc::CallbackServerContext*, const v1::StreamExportRequest* request) override {
     auto [driver, reactor] = StreamDriver<v1::FileChunk>::Make(context_.pool, context_.streams);
@@ -124,6 +163,18 @@ class CheckpointService final : public v1::CheckpointService::CallbackService {
   }
 
  private:
+  static void VerifyAndMark(
+      const ServiceContext& context, const CheckpointRecord& checkpoint,
+      const std::function<void(const absl::StatusOr<CheckpointRecord>&)>& finish) {
+    const absl::Status seen = context.storage->VerifyCheckpoint(checkpoint.path, checkpoint.sha256);
+    const auto state =
+        seen.ok() ? cluster::CheckpointState::kCommitted : cluster::CheckpointState::kDamaged;
+    context.coordinator->Call<CheckpointRecord>(
+        [id = checkpoint.id, state, why = std::string(seen.ok() ? "complete" : seen.message())](
+            Core& core, absl::Time now) { return core.MarkCheckpoint(id, state, why, now); },
+        finish);
+  }
+
   const ServiceContext context_;
 };
 

@@ -122,6 +122,12 @@ class Core {
   absl::StatusOr<std::vector<cluster::CheckpointRecord>> ListCheckpoints(
       const std::string& full_name) const;
   absl::StatusOr<cluster::CheckpointRecord> GetCheckpoint(const std::string& id) const;
+  absl::StatusOr<cluster::CheckpointRecord> PinCheckpoint(const std::string& id, bool pinned,
+                                                          absl::Time now);
+  // Records what a look at its files has shown.
+  absl::StatusOr<cluster::CheckpointRecord> MarkCheckpoint(const std::string& id,
+                                                           cluster::CheckpointState state,
+                                                           const std::string& why, absl::Time now);
   // Whether the command may be committed now; nothing changes. An existing
   // checkpoint for the same directory is returned.
   absl::StatusOr<std::optional<cluster::CheckpointRecord>> CheckCommit(
@@ -219,6 +225,9 @@ class Core {
   // grace to write a checkpoint. Error: the state machine does not allow it.
   absl::Status AskToStop(const std::string& job_uid, const StopRequest& request, absl::Time now);
   void RememberRequest(cluster::RequestRecord request);
+
+  // core_checkpoints.cc
+  void ChooseLatest(cluster::JobRecord& job);
 
   // core_checks.cc
   std::string ChooseCheckWorker() const;

@@ -105,18 +105,24 @@ void Core::Schedule(absl::Time now) {
   }
 }
 
-// The best checkpoint of a job, else its newest; null if it has none.
+// The best checkpoint of a job, else its newest; null if it has none that can be used.
 const cluster::CheckpointRecord* Core::ResultOf(const std::string& job_uid) const {
   const auto of_job = checkpoints_of_.find(job_uid);
-  if (of_job == checkpoints_of_.end() || of_job->second.empty()) {
+  if (of_job == checkpoints_of_.end()) {
     return nullptr;
   }
+  const cluster::CheckpointRecord* newest = nullptr;
   for (const auto& [step, id] : of_job->second) {
-    if (checkpoints_.at(id).best) {
-      return &checkpoints_.at(id);
+    const cluster::CheckpointRecord& checkpoint = checkpoints_.at(id);
+    if (checkpoint.state == cluster::CheckpointState::kDamaged) {
+      continue;
     }
+    if (checkpoint.best) {
+      return &checkpoint;
+    }
+    newest = &checkpoint;
   }
-  return &checkpoints_.at(of_job->second.rbegin()->second);
+  return newest;
 }
 
 absl::StatusOr<std::string> Core::ResolveSource(JobRecord& job) const {

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "proto/common/status_macros.h"
+#include "server/storage/file_streamer.h"
 #include "server/storage/sha256.h"
 
 namespace g2ll::storage {
@@ -170,6 +171,27 @@ absl::StatusOr<Manifest> StorageRoot::ReadManifest(std::string_view directory,
     }
   }
   return manifest;
+}
+
+absl::Status StorageRoot::VerifyCheckpoint(std::string_view directory,
+                                           std::string_view manifest_sha256) const {
+  G2LL_ASSIGN_OR_RETURN(const Manifest manifest, ReadManifest(directory, manifest_sha256));
+  std::vector<FileToSend> files;
+  for (const ManifestFile& file : manifest.files) {
+    G2LL_ASSIGN_OR_RETURN(std::string path,
+                          Resolve(absl::StrCat(std::string(directory), "/", file.name)));
+    files.push_back({std::move(path), file.name, file.sha256});
+  }
+  FileStreamer streamer(std::move(files));
+  while (true) {
+    const absl::StatusOr<std::optional<FilePiece>> piece = streamer.Next();
+    if (!piece.ok()) {
+      return Damaged(directory, std::string(piece.status().message()));
+    }
+    if (!piece->has_value()) {
+      return absl::OkStatus();
+    }
+  }
 }
 
 absl::StatusOr<std::vector<std::string>> StorageRoot::ListFiles(std::string_view directory) const {

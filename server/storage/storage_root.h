@@ -49,6 +49,10 @@ class StorageRoot {
   absl::StatusOr<Manifest> ReadManifest(std::string_view directory,
                                         std::string_view manifest_sha256) const;
 
+  // ReadManifest, and then reads every file and compares its SHA-256. May take as long as
+  // reading all of it. Errors: those of ReadManifest.
+  absl::Status VerifyCheckpoint(std::string_view directory, std::string_view manifest_sha256) const;
+
   // Regular files below a directory, relative to it, sorted. Links are left out.
   // Errors: InvalidArgument (path), NotFound.
   absl::StatusOr<std::vector<std::string>> ListFiles(std::string_view directory) const;

@@ -191,5 +191,37 @@ TEST_F(ControlTest, AJobKeepsItsQueueOnceItIsPlacedAndTheQueueMustExist) {
             "IMMUTABLE_IN_STATE");
 }
 
+TEST_F(ControlTest, ADamagedCheckpointIsPassedOverAndARepairedOneCountsAgain) {
+  FakeWorker worker = Connect("w1");
+  RunJob(worker, "a");
+  const std::string older = Commit(MakeCommit("a", 3))->id;
+  const std::string newer = Commit(MakeCommit("a", 7))->id;
+
+  ASSERT_TRUE(
+      core_->MarkCheckpoint(newer, cluster::CheckpointState::kDamaged, "a byte", now_).ok());
+  Flush();
+
+  EXPECT_EQ(Job("a")->latest_checkpoint, older);
+  EXPECT_EQ(Job("a")->latest_checkpoint_step, 3);
+  StartCore();
+  EXPECT_EQ(core_->GetCheckpoint(newer)->state, cluster::CheckpointState::kDamaged);
+  EXPECT_EQ(Job("a")->latest_checkpoint, older);
+  ASSERT_TRUE(core_->MarkCheckpoint(newer, cluster::CheckpointState::kCommitted, "", now_).ok());
+  Flush();
+  EXPECT_EQ(Job("a")->latest_checkpoint, newer);
+}
+
+TEST_F(ControlTest, APinIsStored) {
+  FakeWorker worker = Connect("w1");
+  RunJob(worker, "a");
+  const std::string id = Commit(MakeCommit("a", 3))->id;
+  ASSERT_TRUE(core_->PinCheckpoint(id, true, now_).ok());
+  Flush();
+  StartCore();
+  EXPECT_TRUE(core_->GetCheckpoint(id)->pinned);
+  EXPECT_EQ(net::ReasonOf(core_->PinCheckpoint("none", true, now_).status()),
+            "CHECKPOINT_NOT_FOUND");
+}
+
 }  // namespace
 }  // namespace g2ll::testing
