@@ -1,5 +1,6 @@
 # Every third-party package, in one place. deploy/install_deps.sh installs them.
 option(G2LL_TESTS "Build the tests" ON)
+option(G2LL_FAILPOINTS "Build the fail points that the fault tests use" OFF)
 option(G2LL_TORCH "Build the trainer, which needs LibTorch" ON)
 option(G2LL_NCCL "Build the NCCL plugin where its headers are found" ON)
 

@@ -1,5 +1,4 @@
 // g2ll-coordinator: schedules jobs, keeps them, and streams what they report.
-#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -14,12 +13,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "server/api/grpc_server.h"
 #include "server/config/settings.h"
 #include "server/coordinator/coordinator.h"
 #include "server/http/http_server.h"
+#include "server/storage/whole_file.h"
+#include "server/store/fault_vfs.h"
 #include "server/store/sqlite_job_store.h"
 
 namespace g2ll {
@@ -30,7 +32,6 @@ constexpr int kExitSettings = 2;
 constexpr int kIoThreads = 3;
 constexpr absl::Duration kGrace = absl::Seconds(5);
 
-// Readers see the whole file or none.
 absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc,
                               const net::HostPort& http) {
   const std::string text =
@@ -38,21 +39,10 @@ absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc
           {"address", grpc.ToString()}, {"httpAddress", http.ToString()}, {"pid", getpid()}}
           .dump() +
       "\n";
-  const std::string temporary = absl::StrCat(path, ".", getpid());
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  const bool written = file >= 0 &&
-                       write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       fsync(file) == 0 && rename(temporary.c_str(), path.c_str()) == 0;
-  const int error = errno;
-  if (file >= 0) {
-    close(file);
-  }
-  if (written) {
-    return absl::OkStatus();
-  }
-  unlink(temporary.c_str());
-  return absl::FailedPreconditionError(
-      absl::StrCat("--address-file ", path, ": ", std::strerror(error)));
+  const absl::Status written = storage::WriteWholeFile(path, text);
+  return written.ok() ? written
+                      : absl::FailedPreconditionError(
+                            absl::StrCat("--address-file ", std::string(written.message())));
 }
 
 absl::Status WithFlag(const char* flag, const absl::Status& status) {
@@ -120,14 +110,40 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
              {"term", core.term()},
              {"version", G2LL_VERSION}});
 
+  G2LL_FAILPOINT("server.ready.after");
   int signal = 0;
   sigwait(&stop_signals, &signal);
+  G2LL_FAILPOINT("server.stop.asked");
   log::Info("stopping", {{"signal", signal}});
   ready = false;
   coordinator.Post([](coordinator::Core& owned, absl::Time) {
     owned.CloseAll(absl::UnavailableError("the coordinator is stopping: connect again"));
   });
   server->Shutdown(kGrace);
+  G2LL_FAILPOINT("server.stop.drained");
+  return absl::OkStatus();
+}
+
+// Prints the names that G2LL_FAILPOINTS understands, one a line.
+int ListFailpoints() {
+  if (!failpoint::kBuilt) {
+    log::Error("this program was built without fail points: cmake -DG2LL_FAILPOINTS=ON");
+    return kExitSettings;
+  }
+  for (const std::string_view name : failpoint::kNames) {
+    std::cout << name << "\n";
+  }
+  return 0;
+}
+
+// Arms what the environment asks for, before there are threads and files.
+absl::Status ArmFailpoints() {
+  const char* text = std::getenv("G2LL_FAILPOINTS");
+  G2LL_RETURN_IF_ERROR(failpoint::Arm(text == nullptr ? "" : text));
+  if (failpoint::armed) {
+    log::Warning("fail points are armed", {{"G2LL_FAILPOINTS", text}});
+    store::InstallFaultVfs();
+  }
   return absl::OkStatus();
 }
 
@@ -151,10 +167,17 @@ int Main(int argc, char** argv) {
                                       "File that gets the real addresses as JSON");
   auto* allow_plaintext = app.add_flag("--allow-plaintext", flags.allow_plaintext,
                                        "Listen beyond this machine without encryption");
+  bool list_failpoints = false;
+  app.add_flag("--list-failpoints", list_failpoints,
+               "Print the fail points of a build that has them");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitSettings;
+  }
+
+  if (list_failpoints) {
+    return ListFailpoints();
   }
 
   const auto report = [](const absl::Status& status) {
@@ -182,6 +205,10 @@ int Main(int argc, char** argv) {
     return kExitSettings;
   }
   log::SetFormat(settings->log_format);
+  if (const absl::Status status = ArmFailpoints(); !status.ok()) {
+    report(status);
+    return kExitSettings;
+  }
 
   // Blocked in every thread, so that only sigwait takes them.
   sigset_t stop_signals;
@@ -192,6 +219,7 @@ int Main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
 
   const absl::Status served = Serve(*settings, stop_signals);
+  G2LL_FAILPOINT("server.stop.closed");
   if (!served.ok()) {
     report(served);
     // What a user can set right: an address, a directory, another coordinator.

@@ -119,12 +119,15 @@ class JobService final : public v1::JobService::CallbackService {
     if (!command.ok()) {
       return FinishNow(call, command.status());
     }
+    G2LL_FAILPOINT("api.create.received");
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
     const auto answer = [reactor, response](const absl::StatusOr<JobPtr>& job) {
+      G2LL_FAILPOINT("api.create.committed");
       if (job.ok()) {
         *response = wire::ToProto(**job);
       }
       reactor->Finish(net::ToGrpcStatus(job.status()));
+      G2LL_FAILPOINT("api.create.answered");
     };
     const bool queued = context_.coordinator->Post(
         [command = *std::move(command), answer](Core& core, absl::Time now) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "proto/common/failpoint.h"
 #include "server/wire/worker_wire.h"
 
 namespace g2ll::api {
@@ -77,6 +78,7 @@ class SessionLink final : public coordinator::WorkerSession, public OpenStream {
   LatestWriter<v1::SessionRequest, v1::DesiredState>& writer() { return writer_; }
 
   void Push(const cluster::DesiredWorker& desired) override {
+    G2LL_FAILPOINT("api.session.push");
     writer_.Send(wire::ToProto(desired, absl::Now()));
   }
   void Close(absl::Status status) override { writer_.End(status); }
@@ -104,6 +106,7 @@ class SessionReactor final : public grpc::ServerBidiReactor<v1::SessionRequest, 
       link_->End(absl::OkStatus());
       return;
     }
+    G2LL_FAILPOINT("api.session.received");
     // A state that cannot be queued is left out: a newer one follows soon.
     context_.coordinator->Post(
         [link = link_, report = wire::FromProto(state_)](Core& core, absl::Time now) {
@@ -172,12 +175,14 @@ class TelemetryReactor final
       link_->End(absl::OkStatus());
       return;
     }
+    G2LL_FAILPOINT("api.telemetry.received");
     context_.coordinator->Call<int64_t>(
         [batch = wire::FromProto(batch_)](Core& core, absl::Time now) {
           return absl::StatusOr<int64_t>(core.PushTelemetry(batch, now));
         },
         [link = link_, uid = batch_.job_uid(), epoch = batch_.epoch(),
          rank = batch_.rank()](absl::StatusOr<int64_t> stored) {
+          G2LL_FAILPOINT("api.telemetry.committed");
           if (!stored.ok()) {
             link->End(stored.status());
             return;
@@ -188,6 +193,7 @@ class TelemetryReactor final
           ack.set_rank(rank);
           ack.set_local_seq(*stored);
           link->writer().Send(std::move(ack));
+          G2LL_FAILPOINT("api.telemetry.acknowledged");
         });
   }
   void OnWriteDone(bool ok) override {

@@ -12,6 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/grpc_status.h"
 #include "server/telemetry/io_pool.h"
 
@@ -166,6 +167,7 @@ class StreamDriver final : public OpenStream,
     Response response;
     absl::Status status;
     const Step step = source_->Next(&response, &status);
+    G2LL_FAILPOINT("api.stream.write");
     absl::MutexLock lock(&mutex_);
     running_ = false;
     if (end_.has_value()) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/grpc_status.h"
 #include "server/api/services.h"
 
@@ -21,6 +22,7 @@ grpc::ServerUnaryReactor* Answer(
     std::function<absl::StatusOr<Result>(coordinator::Core&, absl::Time)> command,
     std::function<absl::Status(Result)> fill) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+  G2LL_FAILPOINT("api.call.received");
   context.coordinator->Call<Result>(
       std::move(command),
       [reactor, pool = context.pool, fill = std::move(fill)](absl::StatusOr<Result> result) {
@@ -29,7 +31,9 @@ grpc::ServerUnaryReactor* Answer(
           return;
         }
         pool->Submit([reactor, fill, value = *std::move(result)] {
+          G2LL_FAILPOINT("api.call.committed");
           reactor->Finish(net::ToGrpcStatus(fill(value)));
+          G2LL_FAILPOINT("api.call.answered");
         });
       });
   return reactor;

@@ -74,11 +74,14 @@ class WorkerService final : public v1::WorkerService::CallbackService {
                                              v1::Checkpoint* response) override {
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
     const CommitCheckpointCommand command = ReadCommit(*request);
+    G2LL_FAILPOINT("api.checkpoint.received");
     const auto finish = [reactor, response](const absl::StatusOr<CheckpointRecord>& checkpoint) {
+      G2LL_FAILPOINT("api.checkpoint.committed");
       if (checkpoint.ok()) {
         *response = wire::ToProto(*checkpoint);
       }
       reactor->Finish(net::ToGrpcStatus(checkpoint.status()));
+      G2LL_FAILPOINT("api.checkpoint.answered");
     };
     context_.coordinator->Call<std::optional<CheckpointRecord>>(
         [command](Core& core, absl::Time) { return core.CheckCommit(command); },
@@ -104,6 +107,7 @@ class WorkerService final : public v1::WorkerService::CallbackService {
       finish(status);
       return;
     }
+    G2LL_FAILPOINT("api.checkpoint.verified");
     context.coordinator->Call<CheckpointRecord>(
         [command](Core& core, absl::Time now) { return core.CommitCheckpoint(command, now); },
         finish);

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
@@ -20,7 +21,9 @@ Core::Core(CoreOptions options, store::JobStore* store, telemetry::TelemetryHub*
 
 absl::Status Core::Start(absl::Time now) {
   G2LL_ASSIGN_OR_RETURN(term_, store_->NextTerm());
+  G2LL_FAILPOINT("core.start.term");
   G2LL_RETURN_IF_ERROR(LoadState());
+  G2LL_FAILPOINT("core.start.loaded");
   for (const auto& [uid, job] : jobs_) {
     hub_->PublishJob(*job);
   }
@@ -28,6 +31,7 @@ absl::Status Core::Start(absl::Time now) {
   AdoptWorkers(now);
   UpdateGauges();
   must_schedule_ = true;
+  G2LL_FAILPOINT("core.start.done");
   return absl::OkStatus();
 }
 
@@ -150,6 +154,7 @@ absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateR
                             {"to", cluster::Name(next)},
                             {"reason", job.reason.message}});
   must_schedule_ = true;
+  G2LL_FAILPOINT("core.job.moved");
   return absl::OkStatus();
 }
 
@@ -168,9 +173,11 @@ absl::Status Core::Flush(absl::Time now) {
   }
   absl::Status committed = absl::OkStatus();
   if (!batch.empty()) {
+    G2LL_FAILPOINT("core.flush.before");
     const absl::Time start = absl::Now();
     committed = store_->Commit(batch);
     metrics_->ObserveCommit(absl::Now() - start);
+    G2LL_FAILPOINT("core.flush.committed");
   }
   absl::Status usable = absl::OkStatus();
   if (committed.ok()) {
@@ -185,10 +192,13 @@ absl::Status Core::Flush(absl::Time now) {
                                             std::string(committed.message()), "); try again")),
         "STORE_FAILED");
   }
+  G2LL_FAILPOINT("core.flush.published");
   for (const Answer& answer : std::exchange(answers_, {})) {
     answer(committed);
   }
+  G2LL_FAILPOINT("core.flush.answered");
   PushDesired(now);
+  G2LL_FAILPOINT("core.flush.pushed");
   return usable;
 }
 

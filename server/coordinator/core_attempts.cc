@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/log.h"
 #include "server/coordinator/core.h"
 #include "server/storage/storage_root.h"
@@ -98,6 +99,7 @@ void Core::Advance(const std::string& job_uid, const GangVerdict& verdict, absl:
   if (Find(job_uid)->LiveAttempt()->state == AttemptState::kRendezvous && verdict.all_training) {
     JobRecord& edited = Edit(job_uid);
     Enter(*edited.LiveAttempt(), AttemptState::kRunning, now);
+    G2LL_FAILPOINT("core.attempt.running");
     if (edited.state == JobState::kStarting) {
       // STARTING can always be joined.
       Move(edited, JobEvent::kAllJoined, {}, "coordinator", now).IgnoreError();
@@ -109,6 +111,7 @@ void Core::Break(const std::string& job_uid, const FailureRecord& failure, absl:
   JobRecord& job = Edit(job_uid);
   AttemptRecord& attempt = *job.LiveAttempt();
   attempt.failure = failure;
+  G2LL_FAILPOINT("core.attempt.broken");
   if (attempt.state != AttemptState::kStopping) {
     Enter(attempt, AttemptState::kStopping, now);
   }
@@ -131,6 +134,7 @@ void Core::FinishAttempt(const std::string& job_uid, const GangVerdict& verdict,
   Enter(attempt, AttemptState::kEnded, now);
   IndexPlacement(job);
   must_schedule_ = true;
+  G2LL_FAILPOINT("core.attempt.finished");
   if (StopWasAsked(job.state)) {
     attempt.outcome = job.state == JobState::kCancelling ? AttemptOutcome::kCancelled
                                                          : AttemptOutcome::kPreempted;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/status_macros.h"
 #include "server/coordinator/core.h"
@@ -63,6 +64,7 @@ absl::Status Core::AskToStop(const std::string& job_uid, const StopRequest& requ
                              absl::Time now) {
   JobRecord& job = Edit(job_uid);
   G2LL_RETURN_IF_ERROR(Move(job, request.event, request.reason, request.actor, now));
+  G2LL_FAILPOINT("core.stop.asked");
   AttemptRecord* attempt = job.LiveAttempt();
   if (attempt == nullptr) {
     return Move(job, JobEvent::kStopped, request.reason, "coordinator", now);
@@ -133,6 +135,7 @@ absl::StatusOr<JobPtr> Core::ResumeJob(const JobRequest& request, absl::Time now
   JobRecord& job = Edit(found->uid);
   job.desired = Desired::kRun;
   job.held = false;
+  G2LL_FAILPOINT("core.job.resumed");
   job.failed_starts = 0;
   job.without_progress = 0;
   job.not_before = absl::InfinitePast();
@@ -182,6 +185,7 @@ absl::StatusOr<JobPtr> Core::RequeueJob(const JobRequest& request, const std::st
   } else {
     AddEvent(found->uid, "user", "REQUEUED", why, now);
   }
+  G2LL_FAILPOINT("core.job.requeued");
   JobRecord& job = Edit(found->uid);
   job.not_before = absl::InfinitePast();
   job.excluded_workers.clear();
@@ -209,6 +213,7 @@ absl::StatusOr<JobPtr> Core::UpdateJob(const JobRequest& request, const JobChang
   changed.revision = job.revision;
   job = std::move(changed);
   AddEvent(job.uid, "user", "UPDATED", "settings changed", now);
+  G2LL_FAILPOINT("core.job.updated");
   must_schedule_ = true;
   return Find(found->uid);
 }

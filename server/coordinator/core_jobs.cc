@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/status_macros.h"
 #include "server/coordinator/core.h"
@@ -248,6 +249,7 @@ JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time no
   unfinished_.insert(job->uid);
   AddEvent(job->uid, "user", "CREATED", "stored", now);
   must_schedule_ = true;
+  G2LL_FAILPOINT("core.job.created");
   return job;
 }
 
@@ -291,6 +293,7 @@ absl::Status Core::DeleteJob(const JobRequest& request) {
   cluster::TombstoneRecord tombstone{++last_change_seq_, uid, job->project, job->name};
   batch_.tombstones.push_back(tombstone);
   tombstones_[tombstone.change_seq] = std::move(tombstone);
+  G2LL_FAILPOINT("core.job.deleted");
   return absl::OkStatus();
 }
 

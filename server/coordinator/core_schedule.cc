@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "server/coordinator/core.h"
@@ -186,6 +187,7 @@ void Core::Place(const scheduler::StartGang& gang, absl::Time now) {
   RecordRollback(job, attempt, now);
   job.attempts.push_back(std::move(attempt));
   IndexPlacement(job);
+  G2LL_FAILPOINT("core.attempt.placed");
 }
 
 // A restart that goes back is a point of its own, so that followers learn of it.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
@@ -76,6 +77,7 @@ int64_t Core::PushTelemetry(const cluster::TelemetryBatch& batch, absl::Time now
   if (stored > before) {
     cursors_[batch.key] = stored;
     batch_.cursors[batch.key] = stored;
+    G2LL_FAILPOINT("core.telemetry.recorded");
   } else if (last > stored) {
     log::Warning("telemetry has a gap", {{"job", found->FullName()},
                                          {"rank", batch.key.rank},
@@ -182,6 +184,7 @@ absl::StatusOr<CheckpointRecord> Core::CommitCheckpoint(CommitCheckpointCommand 
   job.latest_checkpoint_step = checkpoint.step;
   AddEvent(job.uid, absl::StrCat("worker/", command.worker), "CHECKPOINT_COMMITTED",
            absl::StrCat(checkpoint.id, " at step ", checkpoint.step), now);
+  G2LL_FAILPOINT("core.checkpoint.recorded");
   return checkpoint;
 }
 

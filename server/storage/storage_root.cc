@@ -1,8 +1,6 @@
 #include "server/storage/storage_root.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,6 +18,7 @@
 #include "proto/common/status_macros.h"
 #include "server/storage/file_streamer.h"
 #include "server/storage/sha256.h"
+#include "server/storage/whole_file.h"
 
 namespace g2ll::storage {
 namespace {
@@ -44,22 +43,11 @@ std::optional<std::string> ReadSmallFile(const fs::path& path, int64_t max_bytes
   return text;
 }
 
-// Writes beside the file and renames, so that no reader sees half of it.
 absl::Status WriteTokenFile(const fs::path& path, const std::string& token) {
-  const std::string temporary = absl::StrCat(path.string(), ".", getpid());
-  const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  const std::string text = token + "\n";
-  const bool written = file >= 0 &&
-                       write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       fsync(file) == 0 && rename(temporary.c_str(), path.c_str()) == 0;
-  const int error = errno;
-  if (file >= 0) {
-    close(file);
-  }
-  if (!written) {
-    unlink(temporary.c_str());
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the storage root cannot be written: ", path.string(), ": ", std::strerror(error)));
+  const absl::Status written = WriteWholeFile(path.string(), token + "\n");
+  if (!written.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the storage root cannot be written: ", std::string(written.message())));
   }
   return absl::OkStatus();
 }

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/status_macros.h"
 
 namespace g2ll::store {
@@ -226,10 +227,14 @@ absl::Status Migrate(Database* database) {
         ": start the newer g2ll-coordinator that wrote it, or choose another data directory"));
   }
   for (int64_t step = version; step < SchemaVersion(); ++step) {
+    G2LL_FAILPOINT_STATUS("store.migrate.before");
     // An error leaves the transaction open; closing the connection rolls it back.
     G2LL_RETURN_IF_ERROR(
         database->Execute(absl::StrCat("BEGIN EXCLUSIVE;", kSteps[static_cast<size_t>(step)],
-                                       "PRAGMA user_version = ", step + 1, "; COMMIT;")));
+                                       "PRAGMA user_version = ", step + 1, ";")));
+    G2LL_FAILPOINT_STATUS("store.migrate.written");
+    G2LL_RETURN_IF_ERROR(database->Execute("COMMIT"));
+    G2LL_FAILPOINT_STATUS("store.migrate.after");
   }
   return absl::OkStatus();
 }

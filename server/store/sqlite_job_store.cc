@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/status_macros.h"
 #include "server/store/columns.h"
 #include "server/store/schema.h"
@@ -75,6 +76,7 @@ absl::StatusOr<std::unique_ptr<SqliteJobStore>> SqliteJobStore::Open(const std::
   G2LL_RETURN_IF_ERROR(MakeDirectory(data_dir));
   G2LL_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> lock,
                         LockFile::Acquire(data_dir + "/coordinator.lock"));
+  G2LL_FAILPOINT_STATUS("store.open.locked");
   const std::string path = data_dir + "/g2ll.db";
   G2LL_ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
                         Database::Open(path, Database::Mode::kReadWrite));
@@ -84,10 +86,12 @@ absl::StatusOr<std::unique_ptr<SqliteJobStore>> SqliteJobStore::Open(const std::
   G2LL_RETURN_IF_ERROR(WithPath(opened, path));
   G2LL_RETURN_IF_ERROR(WithPath(QuickCheck(database.get()), path));
   G2LL_RETURN_IF_ERROR(WithPath(Migrate(database.get()), path));
+  G2LL_FAILPOINT_STATUS("store.open.ready");
   return std::unique_ptr<SqliteJobStore>(new SqliteJobStore(std::move(lock), std::move(database)));
 }
 
 absl::StatusOr<int64_t> SqliteJobStore::NextTerm() {
+  G2LL_FAILPOINT_STATUS("store.term.before");
   G2LL_ASSIGN_OR_RETURN(Query query,
                         database_->Prepare("UPDATE meta SET value = value + 1 WHERE key = 'term' "
                                            "RETURNING value"));
@@ -98,6 +102,7 @@ absl::StatusOr<int64_t> SqliteJobStore::NextTerm() {
   const int64_t term = query.Int();
   // The change is durable only after the statement has run to its end.
   G2LL_RETURN_IF_ERROR(query.Run());
+  G2LL_FAILPOINT("store.term.after");
   return term;
 }
 
@@ -105,8 +110,12 @@ absl::Status SqliteJobStore::Commit(const WriteBatch& batch) {
   if (batch.empty()) {
     return absl::OkStatus();
   }
+  G2LL_FAILPOINT_STATUS("store.commit.before");
   G2LL_RETURN_IF_ERROR(database_->Execute("BEGIN IMMEDIATE"));
   absl::Status written = WriteAll(batch);
+  if (written.ok()) {
+    written = G2LL_FAILPOINT_ERROR("store.commit.written");
+  }
   if (written.ok()) {
     written = database_->Execute("COMMIT");
   }
@@ -114,6 +123,7 @@ absl::Status SqliteJobStore::Commit(const WriteBatch& batch) {
     // Fails only where SQLite has rolled back by itself already.
     database_->Execute("ROLLBACK").IgnoreError();
   }
+  G2LL_FAILPOINT("store.commit.after");
   return written;
 }
 
