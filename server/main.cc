@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <iostream>
@@ -67,6 +68,8 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   telemetry::TelemetryHub hub;
   coordinator::CoreOptions core_options;
   core_options.lease = settings.lease;
+  // Several reports fit into a lease, so that one that comes late does no harm.
+  core_options.heartbeat_interval = std::min(core_options.heartbeat_interval, settings.lease / 5);
   core_options.lost_after = settings.lost_after;
   core_options.recovery_window = settings.recovery_window;
   core_options.storage_token = storage->token();

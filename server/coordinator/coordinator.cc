@@ -48,6 +48,10 @@ void Coordinator::Run() {
       commands.swap(queue_);
       stopped = stopped_;
     }
+    // Before the commands, because some of them say when somebody was heard.
+    if (const absl::Duration late = absl::Now() - next_tick; late > options_.tick) {
+      core_->NoteSleep(late);
+    }
     const absl::Time now = options_.clock();
     for (const Command& command : commands) {
       command(*core_, now);

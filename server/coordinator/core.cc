@@ -266,6 +266,14 @@ void Core::Unwatch(const std::string& job_uid, int64_t watcher) {
   }
 }
 
+void Core::NoteSleep(absl::Duration slept) {
+  log::Warning("the coordinator was asleep", {{"time", absl::FormatDuration(slept)}});
+  for (auto& [name, worker] : workers_) {
+    worker.heard += slept;
+  }
+  recovery_end_ += slept;
+}
+
 void Core::Tick(absl::Time now) {
   for (auto& [name, worker] : workers_) {
     Judge(worker, now);

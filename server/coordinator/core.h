@@ -152,6 +152,9 @@ class Core {
 
   // Leases, limits, data checks and scheduling. Called about once a second.
   void Tick(absl::Time now);
+  // The coordinator did not run for so long: its process was stopped, or the clock was set
+  // forward. Nobody could be heard meanwhile, so this is no silence of theirs.
+  void NoteSleep(absl::Duration slept);
 
   // Runs after the next commit, with its result.
   void AfterCommit(Answer answer) { answers_.push_back(std::move(answer)); }

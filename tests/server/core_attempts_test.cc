@@ -162,6 +162,20 @@ TEST_F(GangTest, ASilentWorkerIsLostAfterItsLeaseAndItsPartnerIsStopped) {
   EXPECT_EQ(Job("gang")->reason.code, "TOO_FEW_SLOTS");
 }
 
+TEST_F(GangTest, ACoordinatorThatSleptBlamesNobodyForItsOwnSilence) {
+  Run();
+  Report(one_);
+  Report(two_);
+
+  now_ += absl::Minutes(10);
+  core_->NoteSleep(absl::Minutes(10));
+  Pass(absl::Seconds(5));
+
+  EXPECT_EQ(StateOf("gang"), JobState::kRunning);
+  Pass(absl::Seconds(30));  // Now they are silent.
+  EXPECT_EQ(StateOf("gang"), JobState::kPending);
+}
+
 TEST_F(GangTest, AnAgentThatWasStartedAgainBreaksTheAttempt) {
   Run();
   const auto old_session = two_.session;
