@@ -44,9 +44,9 @@ struct JobRequest {
   // Full name.
   std::string name;
   // For the event; may be empty.
-  std::string reason;
+  std::string reason = {};
   // Only if the job still has this etag; empty is always.
-  std::string etag;
+  std::string etag = {};
 };
 
 // Applies a change of settings to a copy of a job; an error leaves the job as it was.

@@ -19,7 +19,7 @@ using ::testing::IsEmpty;
 class ControlTest : public CoreTest {
  protected:
   coordinator::JobRequest Asked(const std::string& name, const std::string& reason = "") {
-    return {.name = "projects/default/jobs/" + name, .reason = reason, .etag = {}};
+    return {.name = "projects/default/jobs/" + name, .reason = reason};
   }
   absl::Status Pause(const std::string& name) {
     const absl::Status status = core_->PauseJob(Asked(name, "lunch"), now_).status();
