@@ -13,13 +13,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 #include "proto/common/failpoint.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "server/api/grpc_server.h"
 #include "server/config/settings.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/steady_clock.h"
 #include "server/http/http_server.h"
 #include "server/storage/whole_file.h"
 #include "server/store/fault_vfs.h"
@@ -74,7 +74,8 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   core_options.recovery_window = settings.recovery_window;
   core_options.storage_token = storage->token();
   coordinator::Core core(core_options, store->get(), &hub, &metrics);
-  const absl::Time start_time = absl::Now();
+  coordinator::SteadyClock clock;
+  const absl::Time start_time = clock.Now();
   G2LL_RETURN_IF_ERROR(core.Start(start_time));
 
   std::atomic<bool> ready = false;
@@ -88,7 +89,7 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   // Declared before what posts to it, so that it ends last.
   telemetry::IoPool pool(kIoThreads);
   coordinator::Coordinator coordinator(
-      &core, {.clock = [] { return absl::Now(); },
+      &core, {.clock = [&clock] { return clock.Now(); },
               .on_broken =
                   [](const absl::Status& status) {
                     log::Error("the store can no longer be used; the coordinator ends",

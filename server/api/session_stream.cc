@@ -5,7 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "proto/common/failpoint.h"
 #include "server/wire/worker_wire.h"
 
@@ -77,9 +76,9 @@ class SessionLink final : public coordinator::WorkerSession, public OpenStream {
  public:
   LatestWriter<v1::SessionRequest, v1::DesiredState>& writer() { return writer_; }
 
-  void Push(const cluster::DesiredWorker& desired) override {
+  void Push(const cluster::DesiredWorker& desired, const cluster::PushStamp& stamp) override {
     G2LL_FAILPOINT("api.session.push");
-    writer_.Send(wire::ToProto(desired, absl::Now()));
+    writer_.Send(wire::ToProto(desired, stamp));
   }
   void Close(absl::Status status) override { writer_.End(status); }
   void End(const absl::Status& status) override { writer_.End(status); }
@@ -119,8 +118,8 @@ class SessionReactor final : public grpc::ServerBidiReactor<v1::SessionRequest, 
   void OnDone() override {
     link_->writer().Detach();
     context_.streams->Remove(link_);
-    context_.coordinator->Post([link = link_](Core& core, absl::Time) {
-      core.CloseSession(link->worker, link->session_id);
+    context_.coordinator->Post([link = link_](Core& core, absl::Time now) {
+      core.CloseSession(link->worker, link->session_id, now);
     });
     delete this;
   }

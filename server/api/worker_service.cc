@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "g2ll/v1/worker.grpc.pb.h"
+#include "proto/common/status_macros.h"
 #include "server/api/services.h"
 #include "server/api/session_stream.h"
 #include "server/api/unary.h"
@@ -14,13 +15,43 @@ namespace g2ll::api {
 namespace {
 
 using cluster::CheckpointRecord;
+using coordinator::BeginCheckpointCommand;
+using coordinator::CheckpointPlan;
 using coordinator::CommitCheckpointCommand;
 using coordinator::Core;
+
+BeginCheckpointCommand ReadBegin(const v1::BeginCheckpointRequest& request) {
+  BeginCheckpointCommand command;
+  command.writer = {.worker = request.worker(),
+                    .incarnation = request.incarnation(),
+                    .job_uid = request.job_uid(),
+                    .epoch = request.epoch(),
+                    .coordinator_term = request.coordinator_term()};
+  command.step = request.step();
+  command.size_bytes = request.size_bytes();
+  return command;
+}
+
+// The new files, a second set while the old one is removed, and some room for others.
+absl::Status CheckRoom(const storage::StorageRoot& storage, int64_t size_bytes) {
+  constexpr double kRoom = 2.2;
+  G2LL_ASSIGN_OR_RETURN(const int64_t free_bytes, storage.FreeBytes());
+  const double needed = kRoom * static_cast<double>(size_bytes);
+  if (static_cast<double>(free_bytes) >= needed) {
+    return absl::OkStatus();
+  }
+  return net::WithReason(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "the storage root has ", free_bytes, " bytes free, a checkpoint of ", size_bytes,
+          " bytes needs ", static_cast<int64_t>(needed), ": make room there")),
+      "DISK_LOW");
+}
 
 CommitCheckpointCommand ReadCommit(const v1::CommitCheckpointRequest& request) {
   CommitCheckpointCommand command;
   command.worker = request.worker();
   command.incarnation = request.incarnation();
+  command.coordinator_term = request.coordinator_term();
   command.checkpoint.job_uid = request.job_uid();
   command.checkpoint.epoch = request.epoch();
   command.checkpoint.step = request.step();
@@ -65,6 +96,25 @@ class WorkerService final : public v1::WorkerService::CallbackService {
   grpc::ServerBidiReactor<v1::PushTelemetryRequest, v1::TelemetryAck>* PushTelemetry(
       grpc::CallbackServerContext*) override {
     return OpenTelemetry(context_);
+  }
+
+  // Looks at the epoch on the coordinator's thread, then at the disk on a pool thread.
+  grpc::ServerUnaryReactor* BeginCheckpoint(grpc::CallbackServerContext* call,
+                                            const v1::BeginCheckpointRequest* request,
+                                            v1::BeginCheckpointResponse* response) override {
+    return Answer<CheckpointPlan>(
+        call, context_,
+        [command = ReadBegin(*request)](Core& core, absl::Time) {
+          return core.BeginCheckpoint(command);
+        },
+        [context = context_, response](const CheckpointPlan& plan) {
+          const absl::Status room = CheckRoom(*context.storage, plan.size_bytes);
+          if (absl::IsResourceExhausted(room)) {
+            context.metrics->AddDiskLow();
+          }
+          response->set_parent(plan.parent);
+          return room;
+        });
   }
 
   // Looks whether the commit is allowed, then at the disk on a pool thread, then

@@ -152,6 +152,7 @@ bool IsInfrastructureFault(FailureClass failure_class) {
     case FailureClass::kStorage:
     case FailureClass::kKilled:
     case FailureClass::kStartTimeout:
+    case FailureClass::kHardware:
       return true;
     case FailureClass::kConfig:
     case FailureClass::kData:
@@ -227,6 +228,8 @@ std::string_view Name(FailureClass failure_class) {
       return "START_TIMEOUT";
     case FailureClass::kUnknown:
       return "UNKNOWN";
+    case FailureClass::kHardware:
+      return "HARDWARE";
   }
   return "UNKNOWN";
 }

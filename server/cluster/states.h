@@ -101,6 +101,7 @@ enum class FailureClass {
   kKilled = 8,
   kStartTimeout = 9,
   kUnknown = 10,
+  kHardware = 11,
 };
 
 enum class WorkerState { kReady = 1, kSuspect = 2, kLost = 3, kUnusable = 4 };

@@ -68,6 +68,8 @@ struct DataCheckResult {
 struct WorkerReport {
   std::string worker;
   std::string incarnation;
+  // Grows with every report of the incarnation, from 1; 0 is not numbered.
+  int64_t sequence = 0;
   Inventory inventory;
   std::vector<AttemptStatus> attempts;
   std::vector<DataCheckResult> data_checks;
@@ -128,6 +130,15 @@ struct DesiredWorker {
   std::string storage_token;
 
   bool operator==(const DesiredWorker&) const = default;
+};
+
+// What goes with a desired state and is new every time.
+struct PushStamp {
+  // Grows with every push to a worker within a term, from 1.
+  int64_t sequence = 0;
+  // Number of the newest report of the worker.
+  int64_t heard_sequence = 0;
+  absl::Time now;
 };
 
 // One report of one rank; exactly one of the two kinds.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/time/clock.h"
 #include "proto/common/grpc_status.h"
 
 namespace g2ll::coordinator {
@@ -14,6 +13,7 @@ Coordinator::~Coordinator() {
   {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
+    changed_.NotifyAll();
   }
   thread_.join();
 }
@@ -30,35 +30,36 @@ bool Coordinator::Post(Command command) {
     return false;
   }
   queue_.push_back(std::move(command));
+  if (queue_.size() == 1) {
+    changed_.NotifyAll();  // Else the thread is on its way already.
+  }
   return true;
 }
 
 void Coordinator::Run() {
-  // Waiting uses the real clock; what the core sees is the clock of the options.
-  absl::Time next_tick = absl::Now() + options_.tick;
+  steady::Deadline next_tick(options_.tick);
   while (true) {
     std::deque<Command> commands;
     bool stopped = false;
     {
-      const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopped_ || !queue_.empty();
-      };
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithDeadline(absl::Condition(&has_work), next_tick);
+      changed_.AwaitFor(
+          mutex_, std::max(next_tick.left(), absl::ZeroDuration()),
+          [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !queue_.empty(); });
       commands.swap(queue_);
       stopped = stopped_;
     }
     // Before the commands, because some of them say when somebody was heard.
-    if (const absl::Duration late = absl::Now() - next_tick; late > options_.tick) {
+    if (const absl::Duration late = -next_tick.left(); late > options_.tick) {
       core_->NoteSleep(late);
     }
     const absl::Time now = options_.clock();
     for (const Command& command : commands) {
       command(*core_, now);
     }
-    if (absl::Now() >= next_tick) {
+    if (next_tick.passed()) {
       core_->Tick(now);
-      next_tick = absl::Now() + options_.tick;
+      next_tick = steady::Deadline(options_.tick);
     }
     const absl::Status usable = core_->Flush(now);
     if (!usable.ok()) {

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "proto/common/steady_time.h"
 #include "server/coordinator/core.h"
 
 namespace g2ll::coordinator {
@@ -26,6 +27,7 @@ class Coordinator {
     absl::Duration tick = absl::Seconds(1);
     // Commands that wait; more are refused.
     size_t queue_capacity = 65536;
+    // Never falls nor jumps. Called on the coordinator's thread.
     std::function<absl::Time()> clock;
     // Called once, on the coordinator's thread, if the store cannot be used any more.
     std::function<void(const absl::Status&)> on_broken;
@@ -67,6 +69,7 @@ class Coordinator {
   Core* const core_;
   const Options options_;
   absl::Mutex mutex_;
+  steady::Condition changed_;  // of what mutex_ guards
   std::deque<Command> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::jthread thread_;

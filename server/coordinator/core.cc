@@ -12,6 +12,7 @@
 
 namespace g2ll::coordinator {
 
+using cluster::AttemptRecord;
 using cluster::JobRecord;
 using cluster::JobState;
 
@@ -29,6 +30,7 @@ absl::Status Core::Start(absl::Time now) {
   }
   recovery_end_ = now + options_.recovery_window;
   AdoptWorkers(now);
+  BoundTimes(now);
   UpdateGauges();
   must_schedule_ = true;
   G2LL_FAILPOINT("core.start.done");
@@ -90,16 +92,44 @@ absl::Status Core::LoadState() {
   return absl::OkStatus();
 }
 
-// Workers that hold attempts are known from the start, so that they count as lost
-// if they do not come back within the recovery window.
+// Workers that hold attempts are known from the start, so that they count as lost if they
+// do not come back within the recovery window; and those of which an operator wants
+// something, so that it can be taken back.
 void Core::AdoptWorkers(absl::Time now) {
-  for (const std::string& uid : placed_) {
-    for (const std::string& name : jobs_.at(uid)->LiveAttempt()->workers) {
-      Worker& worker = workers_[name];
-      worker.record.report.worker = name;
-      worker.record.state = cluster::WorkerState::kSuspect;
-      worker.record.message = "not heard of since the coordinator started";
-      worker.heard = now;
+  std::set<std::string> names;
+  for (const auto& [name, jobs] : placed_on_) {
+    names.insert(name);
+  }
+  for (const auto& [name, wish] : wishes_) {
+    names.insert(name);
+  }
+  for (const std::string& name : names) {
+    const auto [entry, is_new] = workers_.try_emplace(name);
+    if (!is_new) {
+      continue;
+    }
+    Worker& worker = entry->second;
+    worker.record.report.worker = name;
+    worker.record.state = cluster::WorkerState::kSuspect;
+    worker.record.message = "not heard of since the coordinator started";
+    worker.heard = now;
+  }
+}
+
+// Times that were stored by a clock that was ahead: nothing waits for them to come.
+void Core::BoundTimes(absl::Time now) {
+  const std::set<std::string> unfinished = unfinished_;
+  for (const std::string& uid : unfinished) {
+    const JobPtr job = Find(uid);
+    const AttemptRecord* attempt = job->LiveAttempt();
+    if (job->not_before > now + options_.longest_backoff) {
+      Edit(uid).not_before = now;
+    }
+    if (attempt != nullptr && attempt->state_time > now) {
+      Edit(uid).LiveAttempt()->state_time = now;
+    }
+    if (attempt != nullptr && attempt->stop_deadline > now + job->grace) {
+      Edit(uid).LiveAttempt()->stop_deadline = now + job->grace;
     }
   }
 }
@@ -270,6 +300,7 @@ void Core::NoteSleep(absl::Duration slept) {
   log::Warning("the coordinator was asleep", {{"time", absl::FormatDuration(slept)}});
   for (auto& [name, worker] : workers_) {
     worker.heard += slept;
+    worker.closed += slept;
   }
   recovery_end_ += slept;
 }
@@ -280,10 +311,12 @@ void Core::Tick(absl::Time now) {
     stale_workers_.insert(name);
   }
   TickChecks(now);
+  DrainWorkers(now);
   const std::set<std::string> placed = placed_;
   for (const std::string& uid : placed) {
     Reconcile(uid, now);
   }
+  Scan(now);
   UpdateGauges();
   must_schedule_ = true;
 }

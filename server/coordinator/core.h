@@ -2,6 +2,7 @@
 #define SERVER_COORDINATOR_CORE_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -65,10 +66,38 @@ struct StopRequest {
   bool kill = false;
 };
 
+// Who wants to write on behalf of an attempt.
+struct Writer {
+  std::string worker;
+  std::string incarnation;
+  std::string job_uid;
+  int64_t epoch = 0;
+  // Newest term in which the coordinator has spoken to it; 0 if unknown.
+  int64_t coordinator_term = 0;
+};
+
+// What a worker asks before a checkpoint is written.
+struct BeginCheckpointCommand {
+  Writer writer;
+  int64_t step = 0;
+  // 0 if unknown.
+  int64_t size_bytes = 0;
+};
+
+// Where a checkpoint goes.
+struct CheckpointPlan {
+  // Relative to the storage root.
+  std::string parent;
+  // What it will about take; 0 if nobody knows.
+  int64_t size_bytes = 0;
+};
+
 // What a worker asks to be made a checkpoint. The directory has been verified.
 struct CommitCheckpointCommand {
   std::string worker;
   std::string incarnation;
+  // As in Writer.
+  int64_t coordinator_term = 0;
   cluster::CheckpointRecord checkpoint;
 };
 
@@ -78,15 +107,15 @@ class WorkerSession {
  public:
   virtual ~WorkerSession() = default;
   // The newest desired state replaces one that is not sent yet.
-  virtual void Push(const cluster::DesiredWorker& desired) = 0;
+  virtual void Push(const cluster::DesiredWorker& desired, const cluster::PushStamp& stamp) = 0;
   // Ends the stream.
   virtual void Close(absl::Status status) = 0;
 };
 
 // All state of the control plane and every rule that changes it. Used by one
-// thread; time enters as an argument. A command changes memory and a batch of
-// writes; Flush makes the batch durable and only then lets answers, watchers and
-// workers see it. Collaborators outlive the core.
+// thread; time enters as an argument and never falls nor jumps (SteadyClock). A command changes
+// memory and a batch of writes; Flush makes the batch durable and only then lets answers, watchers
+// and workers see it. Collaborators outlive the core.
 class Core {
  public:
   using Answer = std::function<void(const absl::Status& committed)>;
@@ -128,6 +157,8 @@ class Core {
   absl::StatusOr<cluster::CheckpointRecord> MarkCheckpoint(const std::string& id,
                                                            cluster::CheckpointState state,
                                                            const std::string& why, absl::Time now);
+  // Whether a checkpoint may be written now; nothing changes.
+  absl::StatusOr<CheckpointPlan> BeginCheckpoint(const BeginCheckpointCommand& command) const;
   // Whether the command may be committed now; nothing changes. An existing
   // checkpoint for the same directory is returned.
   absl::StatusOr<std::optional<cluster::CheckpointRecord>> CheckCommit(
@@ -139,8 +170,15 @@ class Core {
   absl::StatusOr<int64_t> OpenSession(const cluster::WorkerReport& report,
                                       std::shared_ptr<WorkerSession> session, absl::Time now);
   void ReportWorker(cluster::WorkerReport report, int64_t session_id, absl::Time now);
-  void CloseSession(const std::string& worker, int64_t session_id);
+  void CloseSession(const std::string& worker, int64_t session_id, absl::Time now);
   std::vector<cluster::WorkerRecord> ListWorkers() const;
+  // Errors: NotFound (WORKER_NOT_FOUND).
+  absl::StatusOr<cluster::WorkerRecord> GetWorker(const std::string& name) const;
+  // What an operator wants of a worker; kDraining also stops what runs there at a
+  // checkpoint, kAllowed takes back every other wish. Errors: those of GetWorker.
+  absl::StatusOr<cluster::WorkerRecord> SetWorkerWish(const std::string& name,
+                                                      cluster::Schedulable schedulable,
+                                                      const std::string& reason, absl::Time now);
   // Full name of a job; empty if there is none.
   std::string NameOf(const std::string& job_uid) const;
   // Ends all sessions and in-flight creations, and refuses new ones from now on.
@@ -152,8 +190,8 @@ class Core {
 
   // Leases, limits, data checks and scheduling. Called about once a second.
   void Tick(absl::Time now);
-  // The coordinator did not run for so long: its process was stopped, or the clock was set
-  // forward. Nobody could be heard meanwhile, so this is no silence of theirs.
+  // The coordinator did not run for so long, for example because its process was stopped.
+  // Nobody could be heard meanwhile, so this is no silence of theirs.
   void NoteSleep(absl::Duration slept);
 
   // Runs after the next commit, with its result.
@@ -165,18 +203,39 @@ class Core {
   int64_t term() const { return term_; }
 
  private:
+  // Job and epoch.
+  using AttemptId = std::pair<std::string, int64_t>;
+  // What a worker has shown of an attempt so far.
+  struct Seen {
+    std::string incarnation;
+    int64_t step = -1;
+    // When the step was above the one before.
+    absl::Time step_time = absl::InfinitePast();
+  };
   struct Worker {
     cluster::WorkerRecord record;
     std::shared_ptr<WorkerSession> session;
     int64_t session_id = 0;
+    // Of the agent that opened the session.
+    std::string incarnation;
     // It has spoken since this coordinator started.
     bool reported = false;
     // Silence counts from here.
     absl::Time heard = absl::InfinitePast();
-    // Attempts that it has reported at some time.
-    std::set<std::pair<std::string, int64_t>> seen;
+    // Since when there is no session.
+    absl::Time closed = absl::InfinitePast();
+    // Earlier incarnations, newest last: they get no session any more.
+    std::deque<std::string> superseded;
+    // Attempts that it has reported at some time, by job and epoch.
+    std::map<AttemptId, Seen> seen;
+    // Ranks of attempts that were given up while it could not be heard: their slots are
+    // not given out until it shows that they have ended.
+    std::map<AttemptId, int32_t> unknown;
+    // Attempts that it still holds although they are over, and since when.
+    std::map<AttemptId, absl::Time> leftovers;
     cluster::DesiredWorker pushed;
     absl::Time push_time = absl::InfinitePast();
+    int64_t push_sequence = 0;
   };
   struct Creation {
     CreateJobCommand command;
@@ -195,6 +254,7 @@ class Core {
   // core.cc
   absl::Status LoadState();
   void AdoptWorkers(absl::Time now);
+  void BoundTimes(absl::Time now);
   // The job's record for changing; published by the next commit.
   cluster::JobRecord& Edit(const std::string& job_uid);
   JobPtr Find(const std::string& job_uid) const;
@@ -250,18 +310,53 @@ class Core {
   // Jobs that have ranks on a worker. Valid until a job is placed or its attempt ends.
   const std::set<std::string>& JobsOn(const std::string& worker) const;
   int32_t FreeSlots(const std::string& name, const Worker& worker) const;
+  static int32_t UnknownSlots(const Worker& worker);
+  // The attempt is live and has ranks on the worker.
+  bool IsWanted(const std::string& name, const AttemptId& id) const;
+  // Whether a gang may be placed there now.
+  bool TakesWork(const std::string& name, const Worker& worker) const;
+  cluster::WorkerRecord RecordOf(const std::string& name, const Worker& worker) const;
+  std::set<std::string> NoteAttempts(Worker& worker, absl::Time now);
   cluster::DesiredWorker DesiredOf(const std::string& name) const;
   void PushDesired(absl::Time now);
+
+  // core_nodes.cc
+  void StoreWish(cluster::WorkerWish wish);
+  void DrainWorkers(absl::Time now);
+  // One more fault of a worker's hardware has been stored.
+  void CountHardwareFault(const std::string& name, absl::Time now);
+  // Whether the gang would fit on the workers that are left, were all of them free.
+  bool CanHold(const cluster::JobRecord& job,
+               const std::vector<cluster::ExcludedWorker>& excluded) const;
+  // Lets waiting jobs use the workers that they avoid where they cannot do without.
+  void LiftExclusions(absl::Time now);
+
+  // core_scan.cc
+  void Scan(absl::Time now);
+  void CountStalls(const std::string& kind, const std::vector<std::string>& stalls);
+  std::vector<std::string> FindUndriven(absl::Time now);
+  std::vector<std::string> FindLateStops(absl::Time now);
+  std::vector<std::string> FindLeftovers(absl::Time now);
+
+  // core_fence.cc
+  // Errors: Aborted (STALE_EPOCH or STALE_TERM), counted.
+  absl::Status CheckFence(const Writer& writer) const;
+  // Errors: FailedPrecondition (NOT_MONOTONIC).
+  absl::Status CheckStep(const std::string& job_uid, int64_t step) const;
+  static std::string CheckpointParent(const std::string& job_uid, int64_t epoch);
 
   // core_attempts.cc
   void Reconcile(const std::string& job_uid, absl::Time now);
   std::vector<GangMember> ViewGang(const cluster::JobRecord& job,
-                                   const cluster::AttemptRecord& attempt) const;
+                                   const cluster::AttemptRecord& attempt, absl::Time now) const;
+  void NoteContact(const std::string& job_uid, const std::string& contact_lost, absl::Time now);
   void Advance(const std::string& job_uid, const GangVerdict& verdict, absl::Time now);
   void Break(const std::string& job_uid, const cluster::FailureRecord& failure, absl::Time now);
   void FinishAttempt(const std::string& job_uid, const GangVerdict& verdict, absl::Time now);
   void Succeed(cluster::JobRecord& job, const GangVerdict& verdict, absl::Time now);
+  void FinishStop(cluster::JobRecord& job, absl::Time now);
   void RetryOrFail(cluster::JobRecord& job, absl::Time now);
+  void BlameWorker(cluster::JobRecord& job, const cluster::FailureRecord& failure, absl::Time now);
 
   // core_schedule.cc
   void Schedule(absl::Time now);
@@ -312,6 +407,7 @@ class Core {
   std::map<std::string, std::map<int64_t, JobWatch>> watches_;
   int64_t next_number_ = 1;
   absl::Time recovery_end_ = absl::InfinitePast();
+  absl::Time next_scan_ = absl::InfinitePast();
 
   // Of the batch that the next commit writes.
   store::WriteBatch batch_;

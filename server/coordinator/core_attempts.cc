@@ -6,6 +6,7 @@
 #include "proto/common/failpoint.h"
 #include "proto/common/log.h"
 #include "server/coordinator/core.h"
+#include "server/coordinator/recovery.h"
 #include "server/storage/storage_root.h"
 
 namespace g2ll::coordinator {
@@ -26,11 +27,14 @@ void Enter(AttemptRecord& attempt, AttemptState state, absl::Time now) {
   attempt.state_time = now;
 }
 
-// The state reason of a job whose attempt broke.
-StateReason ReasonOf(const FailureRecord& failure) {
-  return {
-      failure.reason.empty() ? std::string(cluster::Name(failure.failure_class)) : failure.reason,
-      Describe(failure)};
+// Updates that the last attempt made and no checkpoint holds.
+int64_t LostSteps(const JobRecord& job) {
+  const AttemptRecord& attempt = job.attempts.back();
+  if (attempt.run_time == absl::InfinitePast()) {
+    return 0;
+  }
+  const int64_t kept = std::max(job.latest_checkpoint_step, attempt.resume_step);
+  return std::max<int64_t>(0, job.progress.step - kept);
 }
 
 bool StopWasAsked(JobState state) {
@@ -40,7 +44,8 @@ bool StopWasAsked(JobState state) {
 
 }  // namespace
 
-std::vector<GangMember> Core::ViewGang(const JobRecord& job, const AttemptRecord& attempt) const {
+std::vector<GangMember> Core::ViewGang(const JobRecord& job, const AttemptRecord& attempt,
+                                       absl::Time now) const {
   std::vector<GangMember> members = MembersOf(attempt);
   for (GangMember& member : members) {
     const auto found = workers_.find(member.worker);
@@ -48,9 +53,17 @@ std::vector<GangMember> Core::ViewGang(const JobRecord& job, const AttemptRecord
       continue;  // Known only after a reload; AdoptWorkers knows all others.
     }
     const Worker& worker = found->second;
-    member.lost = worker.record.state == cluster::WorkerState::kLost;
+    member.silent = worker.record.state == cluster::WorkerState::kLost;
+    member.disconnected = worker.reported && worker.session == nullptr &&
+                          now - worker.closed >= options_.reconnect_grace;
     member.reported = worker.reported;
-    member.seen = worker.seen.contains({job.uid, attempt.epoch});
+    member.draining = worker.record.report.draining;
+    member.heard = worker.heard;
+    if (const auto seen = worker.seen.find({job.uid, attempt.epoch}); seen != worker.seen.end()) {
+      member.seen = true;
+      member.restarted = seen->second.incarnation != worker.record.report.incarnation;
+      member.step_time = seen->second.step_time;
+    }
     for (const cluster::AttemptStatus& status : worker.record.report.attempts) {
       if (status.job_uid == job.uid && status.epoch == attempt.epoch) {
         member.status = &status;
@@ -66,7 +79,8 @@ void Core::Reconcile(const std::string& job_uid, absl::Time now) {
     return;
   }
   const AttemptRecord& attempt = *job->LiveAttempt();
-  const GangVerdict verdict = coordinator::Judge(attempt, ViewGang(*job, attempt), options_, now);
+  const GangVerdict verdict =
+      coordinator::Judge(attempt, ViewGang(*job, attempt, now), options_, now);
   if (verdict.progress.has_value() && *verdict.progress != job->progress) {
     Edit(job_uid).progress = *verdict.progress;
   }
@@ -81,6 +95,26 @@ void Core::Reconcile(const std::string& job_uid, absl::Time now) {
   if (verdict.all_over) {
     FinishAttempt(job_uid, verdict, now);
   }
+}
+
+// A gang that trains on without being heard of in full.
+void Core::NoteContact(const std::string& job_uid, const std::string& contact_lost,
+                       absl::Time now) {
+  constexpr char kContactLost[] = "CONTACT_LOST";
+  const JobPtr job = Find(job_uid);
+  const bool noted = job->reason.code == kContactLost;
+  if (job->state != JobState::kRunning || noted == !contact_lost.empty()) {
+    return;
+  }
+  JobRecord& edited = Edit(job_uid);
+  if (noted) {
+    edited.reason = {};
+    AddEvent(job_uid, "coordinator", "CONTACT_RESTORED", "all workers are heard of again", now);
+    return;
+  }
+  edited.reason = {kContactLost, contact_lost};
+  AddEvent(job_uid, "coordinator", kContactLost, contact_lost, now);
+  log::Warning("contact lost", {{"job", job->FullName()}, {"message", contact_lost}});
 }
 
 void Core::Advance(const std::string& job_uid, const GangVerdict& verdict, absl::Time now) {
@@ -100,9 +134,25 @@ void Core::Advance(const std::string& job_uid, const GangVerdict& verdict, absl:
     JobRecord& edited = Edit(job_uid);
     Enter(*edited.LiveAttempt(), AttemptState::kRunning, now);
     G2LL_FAILPOINT("core.attempt.running");
+    edited.LiveAttempt()->run_time = now;
+    // What the attempt before reached beyond its checkpoint is to be done again.
+    edited.progress.step = std::min(edited.progress.step, edited.LiveAttempt()->resume_step);
     if (edited.state == JobState::kStarting) {
       // STARTING can always be joined.
       Move(edited, JobEvent::kAllJoined, {}, "coordinator", now).IgnoreError();
+    }
+  }
+  NoteContact(job_uid, verdict.contact_lost, now);
+  const AttemptRecord& current = *Find(job_uid)->LiveAttempt();
+  if (current.state == AttemptState::kRunning && IsEnding(current) &&
+      current.stop_deadline <= now) {
+    AttemptRecord& late = *Edit(job_uid).LiveAttempt();
+    Enter(late, AttemptState::kStopping, now);
+    if (!late.kill) {
+      AddEvent(job_uid, "coordinator", "STOP_DEADLINE_PASSED",
+               absl::StrCat("attempt ", late.number,
+                            " did not end at a checkpoint in time: it is stopped"),
+               now);
     }
   }
 }
@@ -135,15 +185,16 @@ void Core::FinishAttempt(const std::string& job_uid, const GangVerdict& verdict,
   IndexPlacement(job);
   must_schedule_ = true;
   G2LL_FAILPOINT("core.attempt.finished");
-  if (StopWasAsked(job.state)) {
-    attempt.outcome = job.state == JobState::kCancelling ? AttemptOutcome::kCancelled
-                                                         : AttemptOutcome::kPreempted;
-    const StateReason reason = job.reason;
-    // All three states can be stopped.
-    Move(job, JobEvent::kStopped, reason, "coordinator", now).IgnoreError();
+  for (const std::string& worker : verdict.lost) {
+    const auto ranks = std::count(attempt.workers.begin(), attempt.workers.end(), worker);
+    workers_[worker].unknown[{job_uid, attempt.epoch}] = static_cast<int32_t>(ranks);
+  }
+  const bool succeeded = !attempt.failure.has_value() && verdict.all_succeeded;
+  if (StopWasAsked(job.state) && (job.state == JobState::kCancelling || !succeeded)) {
+    FinishStop(job, now);
     return;
   }
-  if (!attempt.failure.has_value() && verdict.all_succeeded) {
+  if (succeeded) {
     Succeed(job, verdict, now);
     return;
   }
@@ -156,6 +207,21 @@ void Core::FinishAttempt(const std::string& job_uid, const GangVerdict& verdict,
                         ? AttemptOutcome::kLost
                         : AttemptOutcome::kFailed;
   RetryOrFail(job, now);
+}
+
+// The attempt has ended because somebody asked for it.
+void Core::FinishStop(JobRecord& job, absl::Time now) {
+  AttemptRecord& attempt = job.attempts.back();
+  const bool cancelled = job.state == JobState::kCancelling;
+  attempt.outcome = cancelled ? AttemptOutcome::kCancelled : AttemptOutcome::kPreempted;
+  attempt.lost_steps = LostSteps(job);
+  job.preemptions += job.state == JobState::kPreempting ? 1 : 0;
+  StateReason reason = job.reason;
+  if (!cancelled && attempt.lost_steps > 0) {
+    absl::StrAppend(&reason.message, "; ", attempt.lost_steps, " updates are to be done again");
+  }
+  // All three states can be stopped.
+  Move(job, JobEvent::kStopped, std::move(reason), "coordinator", now).IgnoreError();
 }
 
 void Core::Succeed(JobRecord& job, const GangVerdict& verdict, absl::Time now) {
@@ -186,42 +252,53 @@ void Core::Succeed(JobRecord& job, const GangVerdict& verdict, absl::Time now) {
   RetryOrFail(job, now);
 }
 
-// The attempt has ended with a failure; a budget decides about another one.
+// The attempt has ended with a failure; budgets decide about another one.
 void Core::RetryOrFail(JobRecord& job, absl::Time now) {
-  const AttemptRecord& attempt = job.attempts.back();
-  const FailureRecord& failure = *attempt.failure;
+  AttemptRecord& attempt = job.attempts.back();
+  const FailureRecord failure = *attempt.failure;
+  attempt.lost_steps = LostSteps(job);
   if (job.state != JobState::kRecovering) {
     Move(job, JobEvent::kAttemptBroke, ReasonOf(failure), "coordinator", now).IgnoreError();
   }
-  const bool infrastructure = cluster::IsInfrastructureFault(failure.failure_class);
-  int32_t& used = infrastructure ? job.used_infra_retries : job.used_retries;
-  const int32_t limit = infrastructure ? job.max_infra_retries : job.max_retries;
-  const char* budget = infrastructure ? "policy.maxInfraRetries" : "policy.maxRetries";
-  if (limit >= 0 && used >= limit) {
-    StateReason reason = ReasonOf(failure);
-    absl::StrAppend(&reason.message, "; attempt ", attempt.number, ", no restart left (", budget,
-                    " ", limit, ")");
-    Move(job, JobEvent::kGiveUp, std::move(reason), "coordinator", now).IgnoreError();
+  Recovery recovery = DecideRecovery(job, options_);
+  job.used_retries = recovery.used_retries;
+  job.used_infra_retries = recovery.used_infra_retries;
+  job.without_progress = recovery.without_progress;
+  job.failed_starts = recovery.failed_starts;
+  BlameWorker(job, failure, now);
+  if (!recovery.retry) {
+    Move(job, JobEvent::kGiveUp, std::move(recovery.reason), "coordinator", now).IgnoreError();
     return;
   }
-  ++used;
-  const int32_t failures = job.used_retries + job.used_infra_retries;
-  absl::Duration wait = absl::ZeroDuration();
-  if (failures > 1) {
-    wait = options_.first_backoff;
-    for (int32_t i = 2; i < failures && wait < options_.longest_backoff; ++i) {
-      wait *= 2;
-    }
-    wait = std::min(wait, options_.longest_backoff);
+  job.not_before = now + recovery.wait;
+  Move(job, JobEvent::kRetry, recovery.reason, "coordinator", now).IgnoreError();
+  if (job.desired == cluster::Desired::kPause) {
+    // It broke while it was being paused: now it can be.
+    Move(job, JobEvent::kPauseAsked, recovery.reason, "coordinator", now).IgnoreError();
+    Move(job, JobEvent::kStopped, recovery.reason, "coordinator", now).IgnoreError();
   }
-  job.not_before = now + wait;
-  StateReason reason{
-      "RETRYING",
-      absl::StrCat("attempt ", attempt.number, " broke (", Describe(failure), "); goes on from ",
-                   job.latest_checkpoint.empty()
-                       ? "the start"
-                       : absl::StrCat("step ", job.latest_checkpoint_step))};
-  Move(job, JobEvent::kRetry, std::move(reason), "coordinator", now).IgnoreError();
+}
+
+// What a failure means for the worker that it happened on.
+void Core::BlameWorker(JobRecord& job, const FailureRecord& failure, absl::Time now) {
+  if (failure.worker.empty() || !BlamesHost(failure)) {
+    return;
+  }
+  if (failure.failure_class == FailureClass::kHardware) {
+    CountHardwareFault(failure.worker, now);
+  }
+  std::vector<cluster::ExcludedWorker> excluded = job.excluded_workers;
+  const bool known = std::any_of(excluded.begin(), excluded.end(),
+                                 [&](const auto& entry) { return entry.worker == failure.worker; });
+  excluded.push_back({failure.worker, Describe(failure)});
+  // Better the same worker again than none.
+  if (!known && CanHold(job, excluded)) {
+    job.excluded_workers = std::move(excluded);
+    AddEvent(
+        job.uid, "coordinator", "WORKER_EXCLUDED",
+        absl::StrCat("is not placed on worker ", failure.worker, " any more: ", Describe(failure)),
+        now);
+  }
 }
 
 }  // namespace g2ll::coordinator

@@ -20,6 +20,7 @@ std::string Core::ChooseCheckWorker() const {
   std::string chosen;
   int64_t fewest = 0;
   for (const auto& [name, worker] : workers_) {
+    // One that gets no work may still answer questions.
     if (worker.record.state != WorkerState::kReady || worker.session == nullptr) {
       continue;
     }

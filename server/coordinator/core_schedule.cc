@@ -90,8 +90,7 @@ void Core::Schedule(absl::Time now) {
   for (const auto& [name, worker] : workers_) {
     const cluster::Inventory& inventory = worker.record.report.inventory;
     snapshot.workers.push_back({name, inventory.device, inventory.slots, FreeSlots(name, worker),
-                                inventory.cpus,
-                                worker.record.state == cluster::WorkerState::kReady});
+                                inventory.cpus, TakesWork(name, worker)});
   }
   const absl::Time start = absl::Now();
   const scheduler::Plan plan = scheduler::PlanNext(snapshot, options_.scheduling, now);

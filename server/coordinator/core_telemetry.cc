@@ -66,7 +66,9 @@ int64_t Core::PushTelemetry(const cluster::TelemetryBatch& batch, absl::Time now
       MetricRecord& row = rows->metrics.emplace_back(*point);
       row.seq = ++job->last_metric_seq;
       row.attempt = number;
-      NoteMetric(*job, row);
+      if (number == job->attempts.back().number) {
+        NoteMetric(*job, row);  // What an older attempt still sends is not the newest value.
+      }
     } else {
       LogRecord& row = rows->logs.emplace_back(std::get<LogRecord>(item.value));
       row.seq = ++job->last_log_seq;
@@ -113,16 +115,6 @@ absl::StatusOr<CheckpointRecord> Core::GetCheckpoint(const std::string& id) cons
 absl::StatusOr<std::optional<CheckpointRecord>> Core::CheckCommit(
     const CommitCheckpointCommand& command) const {
   const CheckpointRecord& wanted = command.checkpoint;
-  const JobPtr job = Find(wanted.job_uid);
-  const auto stale = [&](const std::string& why) {
-    metrics_->AddFencedWrite();
-    return net::WithReason(
-        absl::AbortedError(absl::StrCat("epoch ", wanted.epoch, " may not commit: ", why)),
-        "STALE_EPOCH");
-  };
-  if (job == nullptr) {
-    return stale("the job does not exist");
-  }
   const auto of_job = checkpoints_of_.find(wanted.job_uid);
   if (of_job != checkpoints_of_.end()) {
     const auto same = of_job->second.find(wanted.step);
@@ -130,30 +122,18 @@ absl::StatusOr<std::optional<CheckpointRecord>> Core::CheckCommit(
       return std::optional<CheckpointRecord>(checkpoints_.at(same->second));
     }
   }
-  const AttemptRecord* attempt = job->LiveAttempt();
-  if (attempt == nullptr) {
-    return stale("the attempt has ended");
-  }
-  if (attempt->epoch != wanted.epoch) {
-    return stale(absl::StrCat("the job is at epoch ", attempt->epoch));
-  }
-  const auto worker = workers_.find(command.worker);
-  if (worker != workers_.end() && worker->second.reported &&
-      worker->second.record.report.incarnation != command.incarnation) {
-    return stale(absl::StrCat("worker ", command.worker, " has been started again"));
-  }
-  const std::string folder = absl::StrCat("checkpoints/", wanted.job_uid, "/e", wanted.epoch);
+  G2LL_RETURN_IF_ERROR(CheckFence({.worker = command.worker,
+                                   .incarnation = command.incarnation,
+                                   .job_uid = wanted.job_uid,
+                                   .epoch = wanted.epoch,
+                                   .coordinator_term = command.coordinator_term}));
+  const std::string folder = CheckpointParent(wanted.job_uid, wanted.epoch);
   if (!storage::IsInside(wanted.path, folder)) {
     return net::WithReason(absl::InvalidArgumentError(absl::StrCat(
                                "path: '", wanted.path, "' does not lie below ", folder, "/")),
                            "INVALID_CHECKPOINT");
   }
-  if (wanted.step <= job->latest_checkpoint_step) {
-    return net::WithReason(
-        absl::FailedPreconditionError(absl::StrCat(
-            "step ", wanted.step, " is not above the last one, ", job->latest_checkpoint_step)),
-        "NOT_MONOTONIC");
-  }
+  G2LL_RETURN_IF_ERROR(CheckStep(wanted.job_uid, wanted.step));
   return std::optional<CheckpointRecord>();
 }
 

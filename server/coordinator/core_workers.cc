@@ -19,6 +19,7 @@ using cluster::WorkerReport;
 using cluster::WorkerState;
 
 constexpr int32_t kMostSlots = 1024;
+constexpr size_t kMostSuperseded = 16;
 
 absl::Status CheckWorker(const WorkerReport& report) {
   const auto allowed = [](char c) {
@@ -40,13 +41,17 @@ absl::Status CheckWorker(const WorkerReport& report) {
   return net::WithReason(absl::InvalidArgumentError(fault), "INVALID_WORKER");
 }
 
-AttemptPhase WantedPhase(AttemptState state) {
-  switch (state) {
+AttemptPhase WantedPhase(const AttemptRecord& attempt) {
+  if (attempt.kill) {
+    return AttemptPhase::kKill;
+  }
+  switch (attempt.state) {
     case AttemptState::kPreparing:
       return AttemptPhase::kPrepare;
     case AttemptState::kRendezvous:
-    case AttemptState::kRunning:
       return AttemptPhase::kRun;
+    case AttemptState::kRunning:
+      return IsEnding(attempt) ? AttemptPhase::kDrain : AttemptPhase::kRun;
     case AttemptState::kStopping:
     case AttemptState::kEnded:
       return AttemptPhase::kStop;
@@ -60,13 +65,28 @@ absl::StatusOr<int64_t> Core::OpenSession(const WorkerReport& report,
                                           std::shared_ptr<WorkerSession> session, absl::Time now) {
   G2LL_RETURN_IF_ERROR(CheckWorker(report));
   Worker& worker = workers_[report.worker];
+  const std::deque<std::string>& superseded = worker.superseded;
+  if (std::find(superseded.begin(), superseded.end(), report.incarnation) != superseded.end()) {
+    return net::WithReason(
+        absl::AbortedError(absl::StrCat("worker ", report.worker, " has been started again as ",
+                                        worker.record.report.incarnation)),
+        "SUPERSEDED");
+  }
   if (worker.session != nullptr) {
     worker.session->Close(net::WithReason(
         absl::AbortedError(absl::StrCat("worker ", report.worker, " has opened a newer session")),
         "SUPERSEDED"));
   }
+  if (worker.reported && worker.record.report.incarnation != report.incarnation) {
+    worker.superseded.push_back(worker.record.report.incarnation);
+    if (worker.superseded.size() > kMostSuperseded) {
+      worker.superseded.pop_front();
+    }
+  }
   worker.session = std::move(session);
   worker.session_id = next_number_++;
+  worker.incarnation = report.incarnation;
+  must_schedule_ = true;  // It can take work again.
   // A new session has seen nothing yet.
   worker.pushed = {};
   worker.push_time = absl::InfinitePast();
@@ -82,39 +102,63 @@ absl::StatusOr<int64_t> Core::OpenSession(const WorkerReport& report,
 void Core::ReportWorker(WorkerReport report, int64_t session_id, absl::Time now) {
   const std::string name = report.worker;
   const auto found = workers_.find(name);
-  if (found == workers_.end() || found->second.session_id != session_id) {
+  if (found == workers_.end() || found->second.session_id != session_id ||
+      found->second.incarnation != report.incarnation) {
     return;  // A superseded session still had a message on its way.
   }
   Worker& worker = found->second;
+  const WorkerReport& newest = worker.record.report;
+  if (worker.reported && newest.incarnation == report.incarnation && report.sequence != 0 &&
+      report.sequence <= newest.sequence) {
+    return;  // Repeated, or overtaken by a newer one.
+  }
   const std::vector<cluster::DataCheckResult> results = std::move(report.data_checks);
   report.data_checks.clear();
   worker.record.report = std::move(report);
   worker.record.last_heartbeat = now;
   worker.heard = now;
   worker.reported = true;
-  std::set<std::string> concerned;
-  for (const cluster::AttemptStatus& status : worker.record.report.attempts) {
-    worker.seen.emplace(status.job_uid, status.epoch);
-    concerned.insert(status.job_uid);
-  }
+  // It says itself what still runs there.
+  worker.unknown.clear();
+  const std::set<std::string> concerned = NoteAttempts(worker, now);
   Judge(worker, now);
   for (const cluster::DataCheckResult& result : results) {
     TakeCheckResult(name, result, now);
   }
-  // Also those that should be there and are not.
-  concerned.insert(JobsOn(name).begin(), JobsOn(name).end());
   for (const std::string& uid : concerned) {
     Reconcile(uid, now);
   }
   std::erase_if(worker.seen,
-                [&](const auto& attempt) { return !unfinished_.contains(attempt.first); });
+                [&](const auto& entry) { return !unfinished_.contains(entry.first.first); });
   stale_workers_.insert(name);
 }
 
-void Core::CloseSession(const std::string& name, int64_t session_id) {
+// Keeps what the newest report shows of attempts. Returns the jobs that it concerns: those
+// that it names, and those that it should name.
+std::set<std::string> Core::NoteAttempts(Worker& worker, absl::Time now) {
+  const WorkerReport& report = worker.record.report;
+  std::set<std::string> concerned = JobsOn(report.worker);
+  for (const cluster::AttemptStatus& status : report.attempts) {
+    concerned.insert(status.job_uid);
+    const auto [entry, is_new] = worker.seen.try_emplace({status.job_uid, status.epoch});
+    Seen& seen = entry->second;
+    if (is_new) {
+      seen.incarnation = report.incarnation;
+    }
+    if (status.progress.has_value() && status.progress->step > seen.step) {
+      seen.step = status.progress->step;
+      seen.step_time = now;
+    }
+  }
+  return concerned;
+}
+
+void Core::CloseSession(const std::string& name, int64_t session_id, absl::Time now) {
   const auto worker = workers_.find(name);
   if (worker != workers_.end() && worker->second.session_id == session_id) {
     worker->second.session = nullptr;
+    worker->second.closed = now;
+    must_schedule_ = true;
     log::Info("worker disconnected", {{"worker", name}});
   }
 }
@@ -205,28 +249,54 @@ const std::set<std::string>& Core::JobsOn(const std::string& worker) const {
   return jobs == placed_on_.end() ? kNone : jobs->second;
 }
 
+int32_t Core::UnknownSlots(const Worker& worker) {
+  int32_t slots = 0;
+  for (const auto& [attempt, ranks] : worker.unknown) {
+    slots += ranks;
+  }
+  return slots;
+}
+
+bool Core::IsWanted(const std::string& name, const AttemptId& id) const {
+  const JobPtr job = Find(id.first);
+  const AttemptRecord* attempt = job == nullptr ? nullptr : job->LiveAttempt();
+  return attempt != nullptr && attempt->epoch == id.second && JobsOn(name).contains(id.first);
+}
+
 // Slots that no live attempt holds and in which nothing left over still runs.
 int32_t Core::FreeSlots(const std::string& name, const Worker& worker) const {
-  int64_t used = 0;
-  std::set<std::pair<std::string, int64_t>> wanted;
+  int64_t used = UnknownSlots(worker);
   for (const std::string& uid : JobsOn(name)) {
     const AttemptRecord* attempt = jobs_.at(uid)->LiveAttempt();
     used += std::count(attempt->workers.begin(), attempt->workers.end(), name);
-    wanted.emplace(uid, attempt->epoch);
   }
   for (const cluster::AttemptStatus& status : worker.record.report.attempts) {
-    if (!wanted.contains({status.job_uid, status.epoch}) && status.phase != AttemptPhase::kEnded) {
+    if (status.phase != AttemptPhase::kEnded && !IsWanted(name, {status.job_uid, status.epoch})) {
       used += static_cast<int64_t>(status.ranks.size());
     }
   }
   return static_cast<int32_t>(std::max<int64_t>(0, worker.record.report.inventory.slots - used));
 }
 
+bool Core::TakesWork(const std::string& name, const Worker& worker) const {
+  return worker.record.state == WorkerState::kReady && worker.session != nullptr &&
+         !wishes_.contains(name);
+}
+
+cluster::WorkerRecord Core::RecordOf(const std::string& name, const Worker& worker) const {
+  cluster::WorkerRecord record = worker.record;
+  record.free_slots = record.state == WorkerState::kLost ? 0 : FreeSlots(name, worker);
+  record.unknown_slots = UnknownSlots(worker);
+  if (const auto wish = wishes_.find(name); wish != wishes_.end()) {
+    record.wish = wish->second;
+  }
+  return record;
+}
+
 std::vector<cluster::WorkerRecord> Core::ListWorkers() const {
   std::vector<cluster::WorkerRecord> records;
   for (const auto& [name, worker] : workers_) {
-    cluster::WorkerRecord& record = records.emplace_back(worker.record);
-    record.free_slots = worker.record.state == WorkerState::kLost ? 0 : FreeSlots(name, worker);
+    records.push_back(RecordOf(name, worker));
   }
   return records;
 }
@@ -250,7 +320,10 @@ cluster::DesiredWorker Core::DesiredOf(const std::string& name) const {
     wanted.job = job.FullName();
     wanted.epoch = attempt->epoch;
     wanted.number = attempt->number;
-    wanted.phase = WantedPhase(attempt->state);
+    wanted.phase = WantedPhase(*attempt);
+    if (wanted.phase == AttemptPhase::kDrain) {
+      wanted.drain_deadline = attempt->stop_deadline;
+    }
     wanted.world_size = attempt->world_size();
     wanted.serves_store = wanted.ranks.front() == 0;
     wanted.store_address = attempt->store_address;
@@ -280,7 +353,9 @@ void Core::PushDesired(absl::Time now) {
     if (desired == worker.pushed && now - worker.push_time < options_.heartbeat_interval / 2) {
       continue;
     }
-    worker.session->Push(desired);
+    worker.session->Push(desired, {.sequence = ++worker.push_sequence,
+                                   .heard_sequence = worker.record.report.sequence,
+                                   .now = now});
     worker.pushed = std::move(desired);
     worker.push_time = now;
   }

@@ -60,15 +60,23 @@ FailureRecord MemberFailure(const GangMember& member, FailureClass failure_class
 }
 
 // Failures that a member's report shows, with or without its own word for it.
-void AddReported(const GangMember& member, absl::Time now, std::vector<TimedFailure>* found) {
+void AddReported(const GangMember& member, const AttemptRecord& attempt, absl::Time now,
+                 std::vector<TimedFailure>* found) {
   const AttemptStatus& status = *member.status;
   if (status.failure.has_value()) {
     FailureRecord failure = *status.failure;
     if (failure.worker.empty()) {
       failure.worker = member.worker;
     }
+    if (member.draining && failure.failure_class == FailureClass::kWorkerLost) {
+      failure.reason = kWorkerStopped;
+    }
     found->push_back({std::move(failure),
                       status.failure_time == absl::InfinitePast() ? now : status.failure_time});
+    return;
+  }
+  // The agent knows which ends it asked for; all others are failures to it.
+  if (IsEnding(attempt)) {
     return;
   }
   for (const RankStatus& rank : status.ranks) {
@@ -91,11 +99,8 @@ bool AllEndedWell(const GangMember& member) {
          std::all_of(member.status->ranks.begin(), member.status->ranks.end(), EndedWell);
 }
 
-// Whether nothing of the attempt runs on this member any more.
-bool IsOver(const GangMember& member, const AttemptRecord& attempt) {
-  if (member.lost) {
-    return true;
-  }
+// Whether this member says that nothing of the attempt runs there any more.
+bool SaysOver(const GangMember& member, const AttemptRecord& attempt) {
   if (member.status != nullptr) {
     return member.status->phase == AttemptPhase::kEnded;
   }
@@ -104,15 +109,66 @@ bool IsOver(const GangMember& member, const AttemptRecord& attempt) {
   return member.reported && (member.seen || attempt.state != AttemptState::kPreparing);
 }
 
-void AddUnreported(const GangMember& member, const AttemptRecord& attempt,
-                   const CoreOptions& options, absl::Time now, std::vector<TimedFailure>* found) {
-  if (member.lost) {
-    found->push_back({MemberFailure(member, FailureClass::kWorkerLost,
-                                    absl::StrCat("worker ", member.worker,
-                                                 " was lost: nothing was heard of it for ",
-                                                 absl::FormatDuration(options.lost_after))),
-                      now});
-  } else if (attempt.state != AttemptState::kStopping && IsOver(member, attempt)) {
+// The gang finishes steps although a member is silent. Every step needs every rank, so
+// that member trains too.
+bool StillSteps(const AttemptRecord& attempt, const std::vector<GangMember>& members,
+                const CoreOptions& options, absl::Time now) {
+  return attempt.state == AttemptState::kRunning &&
+         std::any_of(members.begin(), members.end(), [&](const GangMember& member) {
+           return !member.silent && now - member.step_time < options.lost_after;
+         });
+}
+
+// All members that can be reached have ended, and there is one.
+bool ReachableHaveEnded(const AttemptRecord& attempt, const std::vector<GangMember>& members) {
+  bool found = false;
+  for (const GangMember& member : members) {
+    if (member.silent || member.disconnected) {
+      continue;
+    }
+    if (!SaysOver(member, attempt)) {
+      return false;
+    }
+    found = true;
+  }
+  return found;
+}
+
+// Members that are given up.
+std::vector<const GangMember*> FindLost(const AttemptRecord& attempt,
+                                        const std::vector<GangMember>& members,
+                                        const CoreOptions& options, absl::Time now) {
+  const bool still_steps = StillSteps(attempt, members, options, now);
+  const bool others_ended = ReachableHaveEnded(attempt, members);
+  std::vector<const GangMember*> lost;
+  for (const GangMember& member : members) {
+    if (SaysOver(member, attempt)) {
+      continue;
+    }
+    const bool waited_for = still_steps && now - member.heard < options.contact_limit;
+    if ((member.silent && !waited_for) ||
+        ((member.silent || member.disconnected) && others_ended)) {
+      lost.push_back(&member);
+    }
+  }
+  return lost;
+}
+
+std::string TimeOf(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
+FailureRecord LostFailure(const GangMember& member) {
+  return MemberFailure(member, FailureClass::kWorkerLost,
+                       absl::StrCat("worker ", member.worker, " was lost: nothing was heard of it ",
+                                    member.heard == absl::InfinitePast()
+                                        ? "since the coordinator started"
+                                        : absl::StrCat("since ", TimeOf(member.heard))));
+}
+
+void AddUnreported(const GangMember& member, const AttemptRecord& attempt, absl::Time now,
+                   std::vector<TimedFailure>* found) {
+  if (member.restarted || (attempt.state != AttemptState::kStopping && SaysOver(member, attempt))) {
     found->push_back({MemberFailure(member, FailureClass::kWorkerLost,
                                     absl::StrCat("worker ", member.worker,
                                                  " no longer has the attempt: its agent was "
@@ -181,6 +237,31 @@ std::optional<FailureRecord> FirstCause(std::vector<TimedFailure> found) {
       ->failure;
 }
 
+// What a member's report says besides failures.
+void TakeReport(const GangMember& member, const AttemptRecord& attempt, absl::Time now,
+                std::vector<TimedFailure>* failures, GangVerdict* verdict) {
+  const AttemptStatus& status = *member.status;
+  if (status.phase == AttemptPhase::kEnded && failures->empty() && !AllEndedWell(member) &&
+      !IsEnding(attempt)) {
+    failures->push_back(
+        {MemberFailure(member, FailureClass::kUnknown, "ended without a result from every rank"),
+         now});
+  }
+  if (!status.store_address.empty()) {
+    verdict->store_address = status.store_address;
+  }
+  if (!status.report_path.empty()) {
+    verdict->report_path = status.report_path;
+  }
+  // Rank 0 speaks for the gang; where it cannot be heard, the next one that does.
+  if (status.progress.has_value() && !verdict->progress.has_value()) {
+    verdict->progress = status.progress;
+  }
+  if (verdict->waits_for.empty() && !status.message.empty()) {
+    verdict->waits_for = absl::StrCat(member.worker, ": ", status.message);
+  }
+}
+
 bool HasReached(const GangMember& member, AttemptPhase phase) {
   return member.status != nullptr && member.status->phase >= phase &&
          member.status->phase != AttemptPhase::kStop;
@@ -207,38 +288,40 @@ std::vector<GangMember> MembersOf(const AttemptRecord& attempt) {
   return members;
 }
 
+bool IsEnding(const AttemptRecord& attempt) {
+  return attempt.state == AttemptState::kStopping || attempt.kill ||
+         attempt.stop_deadline != absl::InfinitePast();
+}
+
 GangVerdict Judge(const AttemptRecord& attempt, const std::vector<GangMember>& members,
                   const CoreOptions& options, absl::Time now) {
   GangVerdict verdict;
   verdict.all_prepared = verdict.all_training = verdict.all_over = verdict.all_succeeded = true;
+  const std::vector<const GangMember*> lost = FindLost(attempt, members, options, now);
   std::vector<TimedFailure> failures;
   for (const GangMember& member : members) {
+    const bool is_lost = std::find(lost.begin(), lost.end(), &member) != lost.end();
     verdict.all_prepared &= HasReached(member, AttemptPhase::kPrepared);
     verdict.all_training &= HasReached(member, AttemptPhase::kTraining);
-    verdict.all_over &= IsOver(member, attempt);
+    verdict.all_over &= is_lost || SaysOver(member, attempt);
     verdict.all_succeeded &= AllEndedWell(member);
-    if (member.lost || member.status == nullptr) {
-      AddUnreported(member, attempt, options, now, &failures);
+    if (is_lost) {
+      verdict.lost.push_back(member.worker);
+      failures.push_back({LostFailure(member), now});
       continue;
     }
-    AddReported(member, now, &failures);
-    if (member.status->phase == AttemptPhase::kEnded && failures.empty() && !AllEndedWell(member)) {
-      failures.push_back(
-          {MemberFailure(member, FailureClass::kUnknown, "ended without a result from every rank"),
-           now});
+    if (member.silent) {
+      verdict.contact_lost =
+          absl::StrCat("worker ", member.worker, " has not been heard of since ",
+                       TimeOf(member.heard), ", but the gang still trains: it goes on, until ",
+                       TimeOf(member.heard + options.contact_limit), " at most");
     }
-    if (!member.status->store_address.empty()) {
-      verdict.store_address = member.status->store_address;
+    if (member.status == nullptr || member.restarted) {
+      AddUnreported(member, attempt, now, &failures);
+      continue;
     }
-    if (!member.status->report_path.empty()) {
-      verdict.report_path = member.status->report_path;
-    }
-    if (member.status->progress.has_value() && member.ranks.front() == 0) {
-      verdict.progress = member.status->progress;
-    }
-    if (verdict.waits_for.empty() && !member.status->message.empty()) {
-      verdict.waits_for = absl::StrCat(member.worker, ": ", member.status->message);
-    }
+    AddReported(member, attempt, now, &failures);
+    TakeReport(member, attempt, now, &failures, &verdict);
   }
   verdict.failure = FirstCause(std::move(failures));
   if (!verdict.failure.has_value()) {

@@ -23,8 +23,18 @@ struct GangMember {
   bool reported = false;
   // It has reported this attempt at some time.
   bool seen = false;
-  // It is lost, and with it everything that ran there.
-  bool lost = false;
+  // Its agent was started again since it reported this attempt.
+  bool restarted = false;
+  // Its agent is being stopped.
+  bool draining = false;
+  // Last word of it.
+  absl::Time heard = absl::InfinitePast();
+  // Nothing has been heard of it for so long that it counts as lost.
+  bool silent = false;
+  // Its session has broken and it did not come back at once.
+  bool disconnected = false;
+  // When a step that it reported was above the one before.
+  absl::Time step_time = absl::InfinitePast();
 };
 
 // What the reports of all members together say.
@@ -35,6 +45,12 @@ struct GangVerdict {
   bool all_over = false;
   // Every rank ended by itself with code 0.
   bool all_succeeded = false;
+  // Workers on which something of the attempt may run on although it is given up: all
+  // that is known is that they are not heard of.
+  std::vector<std::string> lost;
+  // One sentence if a worker is not heard of and the gang goes on, because it still
+  // finishes steps; else empty.
+  std::string contact_lost;
   // The cause if something broke: the first one that is not the echo of another.
   std::optional<cluster::FailureRecord> failure;
   std::string store_address;
@@ -53,6 +69,12 @@ std::vector<GangMember> MembersOf(const cluster::AttemptRecord& attempt);
 
 // One line for people, for example `rank 1 on w2: killed by signal 9`.
 std::string Describe(const cluster::FailureRecord& failure);
+
+// FailureRecord::reason where an operator stopped the agent of a worker.
+inline constexpr char kWorkerStopped[] = "WORKER_STOPPED";
+
+// Whether the attempt was asked to end, so that ranks which end are no failure.
+bool IsEnding(const cluster::AttemptRecord& attempt);
 
 // Whether `failure` only says that a peer went away.
 bool IsEcho(const cluster::FailureRecord& failure);

@@ -16,6 +16,11 @@ struct CoreOptions {
   absl::Duration lease = absl::Seconds(15);
   // Silence after which a worker's attempts are given to others.
   absl::Duration lost_after = absl::Seconds(20);
+  // The same for an attempt that shows that all its ranks still train.
+  absl::Duration contact_limit = absl::Minutes(10);
+  // How long a worker whose session broke may take to come back before it is given up
+  // together with a gang of which all others have ended.
+  absl::Duration reconnect_grace = absl::Seconds(3);
   // How often both sides of a session speak.
   absl::Duration heartbeat_interval = absl::Seconds(2);
   // After a start nobody is lost before this much time has passed.

@@ -53,11 +53,21 @@ struct ServerMetrics::Series {
                                              .Help("Time of one scheduling decision.")
                                              .Register(registry)
                                              .Add({}, kCycleSeconds);
-  prometheus::Counter& fenced_writes = BuildCounter()
-                                           .Name("g2ll_fenced_writes_total")
-                                           .Help("Checkpoints refused because of an old epoch.")
-                                           .Register(registry)
-                                           .Add({});
+  prometheus::Family<prometheus::Counter>& fenced_writes =
+      BuildCounter()
+          .Name("g2ll_fenced_writes_total")
+          .Help("Writes refused because who wrote was replaced.")
+          .Register(registry);
+  prometheus::Counter& disk_low = BuildCounter()
+                                      .Name("g2ll_disk_low_total")
+                                      .Help("Checkpoints not begun for lack of room.")
+                                      .Register(registry)
+                                      .Add({});
+  prometheus::Family<prometheus::Gauge>& stalls =
+      BuildGauge()
+          .Name("g2ll_stalls")
+          .Help("What ought to move and does not; must be 0.")
+          .Register(registry);
   prometheus::Family<prometheus::Gauge>& subscribers =
       BuildGauge().Name("g2ll_stream_subscribers").Help("Open streams by kind.").Register(registry);
   prometheus::Family<prometheus::Gauge>& build_info =
@@ -68,6 +78,12 @@ ServerMetrics::ServerMetrics(const std::string& version) : series_(std::make_uni
   series_->build_info.Add({{"version", version}}).Set(1);
   for (const char* kind : {"metrics", "logs", "jobs"}) {
     AddSubscribers(kind, 0);
+  }
+  for (const char* kind : {"epoch", "attempt", "worker", "incarnation", "term"}) {
+    series_->fenced_writes.Add({{"kind", kind}});
+  }
+  for (const char* kind : {"undriven", "late_stop", "held_slot"}) {
+    SetStalls(kind, 0);
   }
   SetJobs({});
   SetWorkers({});
@@ -109,7 +125,15 @@ void ServerMetrics::ObserveSchedulerCycle(absl::Duration duration) {
   series_->cycle_seconds.Observe(absl::ToDoubleSeconds(duration));
 }
 
-void ServerMetrics::AddFencedWrite() { series_->fenced_writes.Increment(); }
+void ServerMetrics::AddFencedWrite(const std::string& kind) {
+  series_->fenced_writes.Add({{"kind", kind}}).Increment();
+}
+
+void ServerMetrics::AddDiskLow() { series_->disk_low.Increment(); }
+
+void ServerMetrics::SetStalls(const std::string& kind, int64_t count) {
+  series_->stalls.Add({{"kind", kind}}).Set(static_cast<double>(count));
+}
 
 void ServerMetrics::AddSubscribers(const std::string& kind, int delta) {
   series_->subscribers.Add({{"kind", kind}}).Increment(delta);

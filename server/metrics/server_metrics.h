@@ -25,7 +25,13 @@ class ServerMetrics {
   void ObserveCommit(absl::Duration duration);
   void AddCommitFailure();
   void ObserveSchedulerCycle(absl::Duration duration);
-  void AddFencedWrite();
+  // A write of an attempt that may not write any more; `kind` says what was old: `epoch`,
+  // `attempt`, `worker`, `incarnation` or `term`.
+  void AddFencedWrite(const std::string& kind);
+  // A checkpoint was not begun because the storage root lacks room.
+  void AddDiskLow();
+  // Things that ought to move and do not; `kind` is `undriven`, `late_stop` or `held_slot`.
+  void SetStalls(const std::string& kind, int64_t count);
   // One more or one less follower; `kind` is `metrics`, `logs` or `jobs`.
   void AddSubscribers(const std::string& kind, int delta);
 

@@ -78,6 +78,16 @@ absl::StatusOr<Manifest> ParseManifest(std::string_view directory, const std::st
 
 }  // namespace
 
+absl::StatusOr<int64_t> StorageRoot::FreeBytes() const {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(path_, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("storage root ", path_, ": cannot tell what is free: ", error.message()));
+  }
+  return static_cast<int64_t>(space.available);
+}
+
 bool IsInside(std::string_view path, std::string_view folder) {
   return path.size() > folder.size() + 1 && path.substr(0, folder.size()) == folder &&
          path[folder.size()] == '/';

@@ -57,6 +57,9 @@ class StorageRoot {
   // Errors: InvalidArgument (path), NotFound.
   absl::StatusOr<std::vector<std::string>> ListFiles(std::string_view directory) const;
 
+  // Bytes that may still be written below the root. Error: Unavailable (names the cause).
+  absl::StatusOr<int64_t> FreeBytes() const;
+
  private:
   StorageRoot(std::string path, std::string token);
 

@@ -45,6 +45,7 @@ static_assert(kSame<cluster::FailureClass::kConfig, v1::Failure::CONFIG> &&
               kSame<cluster::FailureClass::kStorage, v1::Failure::STORAGE> &&
               kSame<cluster::FailureClass::kKilled, v1::Failure::KILLED> &&
               kSame<cluster::FailureClass::kStartTimeout, v1::Failure::START_TIMEOUT> &&
+              kSame<cluster::FailureClass::kHardware, v1::Failure::HARDWARE> &&
               kSame<cluster::FailureClass::kUnknown, v1::Failure::UNKNOWN>);
 static_assert(kSame<cluster::Desired::kRun, v1::Job::RUN> &&
               kSame<cluster::Desired::kPause, v1::Job::PAUSE> &&

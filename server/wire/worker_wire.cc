@@ -111,6 +111,7 @@ cluster::WorkerReport FromProto(const v1::SessionRequest& state) {
   cluster::WorkerReport report;
   report.worker = state.worker();
   report.incarnation = state.incarnation();
+  report.sequence = state.sequence();
   const v1::Inventory& inventory = state.inventory();
   report.inventory.slots = inventory.slots();
   report.inventory.device =
@@ -142,8 +143,10 @@ cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch) {
   return record;
 }
 
-v1::DesiredState ToProto(const cluster::DesiredWorker& desired, absl::Time now) {
+v1::DesiredState ToProto(const cluster::DesiredWorker& desired, const cluster::PushStamp& stamp) {
   v1::DesiredState proto;
+  proto.set_sequence(stamp.sequence);
+  proto.set_heard_sequence(stamp.heard_sequence);
   proto.set_coordinator_term(desired.coordinator_term);
   *proto.mutable_lease() = ToProto(desired.lease);
   *proto.mutable_heartbeat_interval() = ToProto(desired.heartbeat_interval);
@@ -167,7 +170,7 @@ v1::DesiredState ToProto(const cluster::DesiredWorker& desired, absl::Time now) 
     wanted->set_source_path(attempt.source_path);
     if (attempt.drain_deadline != absl::InfinitePast()) {
       *wanted->mutable_drain_time() =
-          ToProto(std::max(absl::ZeroDuration(), attempt.drain_deadline - now));
+          ToProto(std::max(absl::ZeroDuration(), attempt.drain_deadline - stamp.now));
     }
   }
   for (const cluster::DataCheck& check : desired.data_checks) {

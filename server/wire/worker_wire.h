@@ -13,8 +13,8 @@ namespace g2ll::wire {
 
 cluster::WorkerReport FromProto(const v1::SessionRequest& state);
 cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch);
-// Deadlines travel as the time that is left at `now`.
-v1::DesiredState ToProto(const cluster::DesiredWorker& desired, absl::Time now);
+// Deadlines travel as the time that is left when it is pushed.
+v1::DesiredState ToProto(const cluster::DesiredWorker& desired, const cluster::PushStamp& stamp);
 
 // `job_name` gives the full name of a job uid.
 v1::Worker ToProto(const cluster::WorkerRecord& worker,

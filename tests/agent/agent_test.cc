@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +14,11 @@
 #include <optional>
 #include <string>
 
+#include "proto/common/grpc_status.h"
 #include "tests/agent/fake_coordinator.h"
 #include "worker/agent/coordinator_channel.h"
+#include "worker/agent/proto_time.h"
+#include "worker/run/frame_channel.h"
 
 namespace g2ll::agent {
 namespace {
@@ -77,6 +82,13 @@ class AgentTest : public testing::Test {
     coordinator_.Want([&](v1::DesiredState& desired) {
       desired.mutable_attempts(0)->set_phase(phase);
       desired.mutable_attempts(0)->set_store_address(store_address);
+    });
+  }
+
+  void Drain(absl::Duration time_left) {
+    coordinator_.Want([&](v1::DesiredState& desired) {
+      desired.mutable_attempts(0)->set_phase(v1::ATTEMPT_PHASE_DRAIN);
+      *desired.mutable_attempts(0)->mutable_drain_time() = ToProto(time_left);
     });
   }
 
@@ -169,6 +181,18 @@ TEST_F(AgentTest, CommitsACheckpointAfterAllThatCameBeforeItIsStored) {
   EXPECT_THAT(coordinator_.stored_at_commit(), ElementsAre(10u, 10u));
 }
 
+// A coordinator that was started again has not heard of this worker yet.
+TEST_F(AgentTest, CommitIsTriedAgainAfterItsTermWasStale) {
+  coordinator_.Want([](v1::DesiredState& desired) { desired.set_coordinator_term(5); });
+  coordinator_.AnswerCommits(
+      {net::ToGrpcStatus(net::WithReason(absl::AbortedError("old term"), "STALE_TERM"))});
+  Run("train");
+  WaitForPhase(v1::ATTEMPT_PHASE_ENDED);
+
+  EXPECT_THAT(coordinator_.terms_at_commit(), ElementsAre(5, 5));
+  EXPECT_EQ(LogOf(0).back(), "committed: yes");
+}
+
 TEST_F(AgentTest, FencedCheckpointEndsTheTrainerWithoutAFailure) {
   coordinator_.AnswerCommits({grpc::Status(grpc::StatusCode::ABORTED, "a newer attempt exists")});
   Run("train");
@@ -253,6 +277,134 @@ TEST_F(AgentTest, StopIsToldToTheTrainers) {
   EXPECT_EQ(ended.ranks(0).exit_code(), 75);
   EXPECT_EQ(ended.ranks(1).exit_code(), 75);
   EXPECT_FALSE(ended.has_failure());
+}
+
+// It is told how long it may take; that it ends with code 75 is what was asked for.
+TEST_F(AgentTest, DrainAsksForACheckpointAndItsEndIsNoFailure) {
+  Run("say-stop", 2);
+  WaitForPhase(v1::ATTEMPT_PHASE_TRAINING);
+
+  Drain(absl::Minutes(2));
+  const v1::AttemptStatus ended = WaitForPhase(v1::ATTEMPT_PHASE_ENDED);
+
+  EXPECT_EQ(ended.ranks(0).exit_code(), 75);
+  EXPECT_EQ(ended.ranks(1).exit_code(), 75);
+  EXPECT_FALSE(ended.has_failure());
+  EXPECT_THAT(LogOf(0), ElementsAre("checkpoint: yes, time left: yes"));
+}
+
+TEST_F(AgentTest, StopAsksForNoCheckpoint) {
+  Run("say-stop");
+  WaitForPhase(v1::ATTEMPT_PHASE_TRAINING);
+
+  SetPhase(v1::ATTEMPT_PHASE_STOP);
+  WaitForPhase(v1::ATTEMPT_PHASE_ENDED);
+
+  EXPECT_THAT(LogOf(0), ElementsAre("checkpoint: no, time left: no"));
+}
+
+// The stop grace is long: after its time a drain goes on with SIGTERM.
+TEST_F(AgentTest, DrainThatIsIgnoredEndsWithTheDeadlineAndIsNoFailure) {
+  settings_.stop_grace = absl::Hours(1);
+  Run("stubborn");
+  WaitForPhase(v1::ATTEMPT_PHASE_TRAINING);
+
+  Drain(absl::Milliseconds(20));
+  const v1::AttemptStatus ended = WaitForPhase(v1::ATTEMPT_PHASE_ENDED);
+
+  EXPECT_EQ(ended.ranks(0).signal(), SIGKILL);
+  EXPECT_FALSE(ended.has_failure());
+}
+
+TEST_F(AgentTest, StopCutsADrainShort) {
+  settings_.stop_grace = absl::Hours(1);
+  Run("stubborn");
+  WaitForPhase(v1::ATTEMPT_PHASE_TRAINING);
+  Drain(absl::Hours(1));
+  WaitForPhase(v1::ATTEMPT_PHASE_STOP);
+
+  SetPhase(v1::ATTEMPT_PHASE_STOP);
+
+  EXPECT_EQ(WaitForPhase(v1::ATTEMPT_PHASE_ENDED).ranks(0).signal(), SIGKILL);
+}
+
+TEST_F(AgentTest, KillWaitsForNoGrace) {
+  settings_.stop_grace = absl::Hours(1);
+  settings_.term_grace = absl::Hours(1);
+  Run("stubborn", 2);
+  WaitForPhase(v1::ATTEMPT_PHASE_TRAINING);
+  SetPhase(v1::ATTEMPT_PHASE_STOP);
+  WaitForPhase(v1::ATTEMPT_PHASE_STOP);
+
+  SetPhase(v1::ATTEMPT_PHASE_KILL);
+  const v1::AttemptStatus ended = WaitForPhase(v1::ATTEMPT_PHASE_ENDED);
+
+  EXPECT_EQ(ended.ranks(0).signal(), SIGKILL);
+  EXPECT_EQ(ended.ranks(1).signal(), SIGKILL);
+  EXPECT_FALSE(ended.has_failure());
+}
+
+TEST_F(AgentTest, DrainBeforeRunEndsTheAttempt) {
+  StartAgent();
+  Prepare("train");
+  WaitForPhase(v1::ATTEMPT_PHASE_PREPARED);
+
+  Drain(absl::Hours(1));
+
+  EXPECT_FALSE(WaitForPhase(v1::ATTEMPT_PHASE_ENDED).has_failure());
+}
+
+// Neither an older message of this coordinator nor one of the coordinator before it
+// takes the attempt away.
+TEST_F(AgentTest, LateMessagesHaveNoEffect) {
+  coordinator_.Want([](v1::DesiredState& desired) { desired.set_coordinator_term(5); });
+  Run("wait");
+  WaitForPhase(v1::ATTEMPT_PHASE_TRAINING);
+  v1::DesiredState late;
+  late.set_coordinator_term(5);
+  late.set_sequence(1);
+  coordinator_.SendLate(late);
+  late.set_coordinator_term(4);
+  late.set_sequence(1'000'000);
+  coordinator_.SendLate(late);
+
+  SetPhase(v1::ATTEMPT_PHASE_STOP);
+
+  EXPECT_EQ(WaitForPhase(v1::ATTEMPT_PHASE_ENDED).ranks(0).exit_code(), 75);
+}
+
+TEST_F(AgentTest, WithoutACoordinatorRanksEndAfterTheOrphanTimeout) {
+  settings_.orphan_timeout = absl::Milliseconds(300);
+  Run("stubborn");
+  const int pid = WaitForPhase(v1::ATTEMPT_PHASE_TRAINING).ranks(0).pid();
+  const run::UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+
+  coordinator_.GoAway();
+
+  pollfd entry{.fd = process.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&entry, 1, 60'000), 1);
+}
+
+TEST_F(AgentTest, StatesAreNumberedAlsoOverStreams) {
+  StartAgent();
+  const v1::SessionRequest before = coordinator_.WaitForState(
+      [](const v1::SessionRequest& seen) { return seen.sequence() >= 3; });
+  const int streams = coordinator_.streams();
+
+  coordinator_.DropStreams();
+
+  EXPECT_GT(coordinator_.WaitForStreams(streams + 2).sequence(), before.sequence());
+}
+
+// A gang whose rank 0 is elsewhere shows here too that it still trains.
+TEST_F(AgentTest, ReportsProgressOfAnyRank) {
+  Run("progress-of-1", 2);
+
+  const v1::SessionRequest state = coordinator_.WaitForState([](const v1::SessionRequest& seen) {
+    return seen.attempts_size() == 1 && seen.attempts(0).progress().step() == 3;
+  });
+
+  EXPECT_EQ(state.attempts_size(), 1);
 }
 
 TEST_F(AgentTest, TrainerThatIgnoresStopIsKilledWithoutAFailure) {

@@ -6,15 +6,17 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "g2ll/v1/worker.grpc.pb.h"
+#include "proto/common/steady_time.h"
 
 namespace g2ll::agent {
 
@@ -40,6 +42,7 @@ class FakeCoordinator final : public v1::WorkerService::Service {
     {
       absl::MutexLock lock(&mutex_);
       closing_ = true;
+      changed_.NotifyAll();
       for (grpc::ServerContext* context : open_) context->TryCancel();
     }
     server_->Shutdown(std::chrono::system_clock::now());
@@ -53,19 +56,37 @@ class FakeCoordinator final : public v1::WorkerService::Service {
     absl::MutexLock lock(&mutex_);
     change(desired_);
     ++version_;
+    changed_.NotifyAll();
   }
 
   // Waits for a state of the agent with the property; an empty state after 60 s.
   v1::SessionRequest WaitForState(const std::function<bool(const v1::SessionRequest&)>& property) {
     absl::MutexLock lock(&mutex_);
-    const auto seen = [&] { return property(state_); };
-    if (!mutex_.AwaitWithTimeout(absl::Condition(&seen), absl::Seconds(60))) return {};
+    if (!Await([&] { return property(state_); })) return {};
     return state_;
+  }
+
+  // Sends `late` as it is, as if it had been on its way for a while, and returns once
+  // it is sent.
+  void SendLate(const v1::DesiredState& late) {
+    absl::MutexLock lock(&mutex_);
+    late_ = late;
+    changed_.NotifyAll();
+    const auto sent = [&] { return !late_.has_value(); };
+    mutex_.Await(absl::Condition(&sent));
   }
 
   // Breaks every open stream.
   void DropStreams() {
     absl::MutexLock lock(&mutex_);
+    for (grpc::ServerContext* context : open_) context->TryCancel();
+  }
+
+  // From now on there is no coordinator as far as the agent can tell.
+  void GoAway() {
+    absl::MutexLock lock(&mutex_);
+    closing_ = true;
+    changed_.NotifyAll();
     for (grpc::ServerContext* context : open_) context->TryCancel();
   }
 
@@ -86,6 +107,12 @@ class FakeCoordinator final : public v1::WorkerService::Service {
     return telemetry_[key];
   }
 
+  // The newest term that each commit named.
+  std::vector<int64_t> terms_at_commit() {
+    absl::MutexLock lock(&mutex_);
+    return terms_at_commit_;
+  }
+
   // Items stored, per commit, of the committing job's rank 0.
   std::vector<size_t> stored_at_commit() {
     absl::MutexLock lock(&mutex_);
@@ -102,11 +129,9 @@ class FakeCoordinator final : public v1::WorkerService::Service {
   // over a new one.
   v1::SessionRequest WaitForStreams(int count) {
     absl::MutexLock lock(&mutex_);
-    const auto opened = [&] { return streams_ >= count; };
-    if (!mutex_.AwaitWithTimeout(absl::Condition(&opened), absl::Seconds(60))) return {};
+    if (!Await([&] { return streams_ >= count; })) return {};
     const int64_t states = states_;
-    const auto newer = [&] { return states_ > states; };
-    if (!mutex_.AwaitWithTimeout(absl::Condition(&newer), absl::Seconds(60))) return {};
+    if (!Await([&] { return states_ > states; })) return {};
     return state_;
   }
 
@@ -121,11 +146,17 @@ class FakeCoordinator final : public v1::WorkerService::Service {
         v1::DesiredState desired;
         {
           absl::MutexLock lock(&mutex_);
-          const auto due = [&] { return ended || closing_ || version_ != sent; };
-          mutex_.AwaitWithTimeout(absl::Condition(&due), absl::Milliseconds(50));
+          changed_.AwaitFor(mutex_, absl::Milliseconds(50),
+                            [&] { return ended || closing_ || late_ || version_ != sent; });
           if (ended || closing_) return;
-          sent = version_;
-          desired = desired_;
+          if (late_) {
+            desired = *std::exchange(late_, std::nullopt);
+          } else {
+            sent = version_;
+            desired = desired_;
+            desired.set_sequence(++sequence_);
+            desired.set_heard_sequence(state_.sequence());
+          }
         }
         if (!stream->Write(desired)) return;
       }
@@ -135,10 +166,12 @@ class FakeCoordinator final : public v1::WorkerService::Service {
       absl::MutexLock lock(&mutex_);
       state_ = state;
       ++states_;
+      changed_.NotifyAll();
     }
     {
       absl::MutexLock lock(&mutex_);
       ended = true;
+      changed_.NotifyAll();
     }
     writer.join();
     Closed(context);
@@ -176,6 +209,7 @@ class FakeCoordinator final : public v1::WorkerService::Service {
   grpc::Status CommitCheckpoint(grpc::ServerContext*, const v1::CommitCheckpointRequest* request,
                                 v1::Checkpoint* checkpoint) override {
     absl::MutexLock lock(&mutex_);
+    terms_at_commit_.push_back(request->coordinator_term());
     stored_at_commit_.push_back(telemetry_[{request->job_uid(), request->epoch(), 0}].size());
     if (!commit_answers_.empty()) {
       const grpc::Status answer = commit_answers_.front();
@@ -187,9 +221,16 @@ class FakeCoordinator final : public v1::WorkerService::Service {
   }
 
  private:
+  // Waits for a minute at most.
+  template <typename Property>
+  bool Await(const Property& property) {
+    return changed_.AwaitFor(mutex_, absl::Seconds(60), property);
+  }
+
   void Opened(grpc::ServerContext* context) {
     absl::MutexLock lock(&mutex_);
     ++streams_;
+    changed_.NotifyAll();
     open_.insert(context);
   }
   void Closed(grpc::ServerContext* context) {
@@ -198,12 +239,16 @@ class FakeCoordinator final : public v1::WorkerService::Service {
   }
 
   absl::Mutex mutex_;
+  steady::Condition changed_;  // of what mutex_ guards
   v1::DesiredState desired_;
   int64_t version_ = 0;
+  int64_t sequence_ = 0;
+  std::optional<v1::DesiredState> late_;
   v1::SessionRequest state_;
   std::map<StreamKey, std::vector<v1::TelemetryItem>> telemetry_;
   std::vector<grpc::Status> commit_answers_;
   std::vector<size_t> stored_at_commit_;
+  std::vector<int64_t> terms_at_commit_;
   std::set<grpc::ServerContext*> open_;
   int streams_ = 0;
   int64_t states_ = 0;

@@ -78,10 +78,26 @@ int Train(ChannelEvents& events, const Assignment& assignment) {
   return 0;
 }
 
+// Says what it is told, without the trainer's own reader, until it is told to stop.
+int SayWhatStopSays(FrameChannel& channel) {
+  g2ll::trainer::v1::FromTrainer joined;
+  joined.mutable_joined();
+  if (!channel.Write(joined.SerializeAsString()).ok()) return 1;
+  g2ll::trainer::v1::ToTrainer message;
+  while (!message.has_stop()) {
+    const auto frame = channel.Read();
+    if (!frame.ok() || !message.ParseFromString(*frame)) return 1;
+  }
+  std::printf("checkpoint: %s, time left: %s\n", message.stop().checkpoint() ? "yes" : "no",
+              message.stop().time_left().seconds() > 0 ? "yes" : "no");
+  return 75;
+}
+
 int RunRank(FrameChannel& channel, std::stop_source& stop) {
   const auto assignment = g2ll::run::ReadAssignment(channel);
   if (!assignment.ok()) return 1;
   const std::string mode = assignment->job().substr(assignment->job().rfind('/') + 1);
+  if (mode == "say-stop") return SayWhatStopSays(channel);
   ChannelEvents events(channel, stop);
   events.OnJoined();
   if (mode == "train") return Train(events, *assignment);
@@ -97,6 +113,11 @@ int RunRank(FrameChannel& channel, std::stop_source& stop) {
     if (assignment->rank() == 1) ::raise(SIGKILL);
     events.OnFailed(g2ll::v1::Failure::COLLECTIVE, "a peer went away");
     return 81;
+  }
+  if (mode == "progress-of-1") {
+    if (assignment->rank() == 1) events.OnProgress({.step = 3, .total_steps = 9, .epoch = 1});
+    WaitForStop(stop);
+    return 75;
   }
   if (mode == "garbage") {
     const std::string header("\xff\xff\xff\xff", 4);

@@ -6,10 +6,16 @@
 #include <signal.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
 
 #include "worker/agent/assignment.h"
 #include "worker/agent/failure.h"
 #include "worker/agent/lease.h"
+#include "worker/agent/oom_kills.h"
 #include "worker/agent/slot_table.h"
 
 namespace g2ll::agent {
@@ -48,6 +54,67 @@ TEST(ClassifyEndTest, SigkillIsKilledAndACrashIsUnknown) {
   EXPECT_THAT(ClassifyEnd(end)->message(), HasSubstr("SIGSEGV"));
 }
 
+TEST(ClassifyEndTest, AKillForWantOfMemoryIsNamed) {
+  RankEnd end = Exited(0);
+  end.status.signal = SIGKILL;
+  end.out_of_memory = true;
+  EXPECT_EQ(ClassifyEnd(end)->class_(), v1::Failure::OUT_OF_MEMORY);
+  EXPECT_EQ(ClassifyEnd(end)->signal(), SIGKILL);
+  EXPECT_THAT(ClassifyEnd(end)->message(), HasSubstr("memory ran out"));
+
+  end.status.signal = SIGSEGV;
+  EXPECT_EQ(ClassifyEnd(end)->class_(), v1::Failure::UNKNOWN);
+}
+
+TEST(ClassifyEndTest, ABrokenDeviceIsAFaultOfTheHardwareWhateverElseIsSaid) {
+  RankEnd end = Exited(81);
+  end.last_lines = {"CUDA error: uncorrectable ECC error encountered"};
+  EXPECT_EQ(ClassifyEnd(end)->class_(), v1::Failure::HARDWARE);
+
+  end = Exited(1);
+  end.failed.emplace();
+  end.failed->set_class_(v1::Failure::UNKNOWN);
+  end.failed->set_message("Unable to determine the device handle: GPU is lost");
+  EXPECT_EQ(ClassifyEnd(end)->class_(), v1::Failure::HARDWARE);
+
+  end.failed->set_message("CUDA error: device-side assert triggered");
+  EXPECT_EQ(ClassifyEnd(end)->class_(), v1::Failure::UNKNOWN);
+}
+
+// A folder in the place of the kernel's.
+class OomKillsTest : public testing::Test {
+ protected:
+  OomKillsTest() {
+    char folder[] = "/tmp/g2ll_oom_kills_test_XXXXXX";
+    root_ = ::mkdtemp(folder);
+  }
+  ~OomKillsTest() override { std::filesystem::remove_all(root_); }
+
+  void Write(const std::string& path, const std::string& text) {
+    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
+    std::ofstream(root_ + path) << text;
+  }
+  std::optional<int64_t> Count() { return CountOomKills(root_ + "/proc", root_ + "/cgroup"); }
+
+  std::string root_;
+};
+
+TEST_F(OomKillsTest, AreThoseOfTheControlGroupOfEitherVersion) {
+  EXPECT_FALSE(Count().has_value());
+  Write("/proc/vmstat", "pgfault 9\noom_kill 7\n");
+  EXPECT_EQ(Count(), 7);
+
+  Write("/proc/self/cgroup", "3:cpu:/a\n9:memory:/docker/x:y\n");
+  Write("/cgroup/memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+  EXPECT_EQ(Count(), 3);
+  Write("/cgroup/memory/docker/x:y/memory.oom_control", "oom_kill 2\n");
+  EXPECT_EQ(Count(), 2);
+
+  Write("/proc/self/cgroup", "0::/pod/agent\n");
+  Write("/cgroup/pod/agent/memory.events", "low 0\noom 4\noom_kill 5\n");
+  EXPECT_EQ(Count(), 5);
+}
+
 TEST(ClassifyEndTest, MessageHoldsTheLastLines) {
   RankEnd end = Exited(1);
   end.last_lines = {"first", "second"};
@@ -73,36 +140,46 @@ TEST(LeaseTest, HoldsFromTheSendTimeWithAMargin) {
   Lease lease;
   EXPECT_FALSE(lease.Holds(start));
 
-  lease.OnSent(start);
-  lease.OnAnswer(absl::Seconds(15));
+  lease.OnSent(1, start);
+  lease.OnAnswer(1, absl::Seconds(15));
 
   EXPECT_TRUE(lease.Holds(start + std::chrono::milliseconds(11'999)));
   EXPECT_FALSE(lease.Holds(start + std::chrono::seconds(12)));
   EXPECT_EQ(lease.Age(start + std::chrono::seconds(4)), absl::Seconds(4));
 }
 
-// An answer may have been on its way before the newest state was sent.
-TEST(LeaseTest, AnswerRenewsFromTheStateBeforeTheLastAnswer) {
+TEST(LeaseTest, AnswerRenewsFromTheStateThatWasHeard) {
   const Lease::Clock::time_point start{};
   Lease lease;
-  lease.OnSent(start);
-  lease.OnAnswer(absl::Seconds(15));
-  lease.OnSent(start + std::chrono::seconds(2));
+  lease.OnSent(1, start);
+  lease.OnSent(2, start + std::chrono::seconds(2));
 
-  lease.OnAnswer(absl::Seconds(15));
+  lease.OnAnswer(1, absl::Seconds(15));
   EXPECT_EQ(lease.Age(start + std::chrono::seconds(3)), absl::Seconds(3));
-  lease.OnAnswer(absl::Seconds(15));
+  lease.OnAnswer(2, absl::Seconds(15));
   EXPECT_EQ(lease.Age(start + std::chrono::seconds(3)), absl::Seconds(1));
 }
 
-TEST(LeaseTest, NewStreamRenewsNothingByItself) {
+TEST(LeaseTest, RepeatedAndLateAnswersRenewNothing) {
   const Lease::Clock::time_point start{};
   Lease lease;
-  lease.OnSent(start);
-  lease.OnAnswer(absl::Seconds(15));
+  for (int64_t i = 0; i < 3; ++i) lease.OnSent(i + 1, start + std::chrono::seconds(2 * i));
+  lease.OnAnswer(2, absl::Seconds(15));
 
-  lease.OnNewStream();
-  lease.OnSent(start + std::chrono::seconds(20));
+  for (const int64_t late : {1, 2, 0}) lease.OnAnswer(late, absl::Seconds(15));
+
+  EXPECT_EQ(lease.Age(start + std::chrono::seconds(6)), absl::Seconds(4));
+}
+
+// States that were never heard renew nothing, however many were sent.
+TEST(LeaseTest, SendingRenewsNothingByItself) {
+  const Lease::Clock::time_point start{};
+  Lease lease;
+  lease.OnSent(1, start);
+  lease.OnAnswer(1, absl::Seconds(15));
+
+  lease.OnSent(2, start + std::chrono::seconds(20));
+  lease.OnAnswer(0, absl::Seconds(15));
 
   EXPECT_FALSE(lease.Holds(start + std::chrono::seconds(20)));
 }

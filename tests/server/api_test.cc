@@ -129,7 +129,7 @@ class ApiTest : public ::testing::Test {
       v1::AttemptPhase phase = v1::ATTEMPT_PHASE_PREPARED;
       if (wanted.phase() == v1::ATTEMPT_PHASE_RUN) {
         phase = v1::ATTEMPT_PHASE_TRAINING;
-      } else if (wanted.phase() == v1::ATTEMPT_PHASE_STOP) {
+      } else if (wanted.phase() >= v1::ATTEMPT_PHASE_STOP) {
         phase = v1::ATTEMPT_PHASE_ENDED;
       }
       status->set_phase(phase);
@@ -439,6 +439,90 @@ TEST_F(ApiTest, WorkersAreListedWithWhatTheyRun) {
   ASSERT_EQ(response.workers_size(), 1);
   EXPECT_EQ(response.workers(0).state(), v1::Worker::READY);
   EXPECT_EQ(response.workers(0).free_slots(), 0);
+}
+
+TEST_F(ApiTest, OperatorsChangeWhatAWorkerGets) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  RunWorkerUntil(v1::Job::RUNNING);
+  const auto admin = v1::AdminService::NewStub(channel_);
+  v1::Worker worker;
+  {
+    grpc::ClientContext call;
+    v1::CordonWorkerRequest request;
+    request.set_name("w1");
+    request.set_reason("new disk");
+    ASSERT_TRUE(admin->CordonWorker(&call, request, &worker).ok());
+  }
+  EXPECT_EQ(worker.schedulable(), v1::CORDONED);
+  EXPECT_EQ(worker.schedulable_reason(), "new disk");
+  EXPECT_EQ(Get().state(), v1::Job::RUNNING);
+  {
+    grpc::ClientContext call;
+    v1::DrainWorkerRequest request;
+    request.set_name("w1");
+    ASSERT_TRUE(admin->DrainWorker(&call, request, &worker).ok());
+  }
+  EXPECT_EQ(worker.schedulable(), v1::DRAINING);
+  EXPECT_EQ(Get().state(), v1::Job::PREEMPTING);
+  // What it is told to do comes with the time that is left.
+  v1::DesiredState wish;
+  while (worker_->Read(&wish) && wish.attempts(0).phase() != v1::ATTEMPT_PHASE_DRAIN) {
+  }
+  EXPECT_GT(wish.attempts(0).drain_time().seconds(), 100);
+  {
+    grpc::ClientContext call;
+    v1::UncordonWorkerRequest request;
+    request.set_name("w1");
+    ASSERT_TRUE(admin->UncordonWorker(&call, request, &worker).ok());
+  }
+  EXPECT_EQ(worker.schedulable(), v1::ALLOWED);
+  grpc::ClientContext call;
+  v1::GetWorkerRequest request;
+  request.set_name("w9");
+  const absl::Status unknown = net::FromGrpcStatus(admin->GetWorker(&call, request, &worker));
+  EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(net::ReasonOf(unknown), "WORKER_NOT_FOUND");
+}
+
+TEST_F(ApiTest, AReasonHasALimit) {
+  const auto admin = v1::AdminService::NewStub(channel_);
+  grpc::ClientContext call;
+  v1::CordonWorkerRequest request;
+  request.set_name("w1");
+  request.set_reason(std::string(5000, 'x'));
+  v1::Worker worker;
+
+  const absl::Status refused = net::FromGrpcStatus(admin->CordonWorker(&call, request, &worker));
+
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(net::ReasonOf(refused), "INVALID_REASON");
+}
+
+TEST_F(ApiTest, ACheckpointIsBegunOnlyWhereThereIsRoomForIt) {
+  v1::Job job;
+  ASSERT_TRUE(Create(MakeRequest("a"), &job).ok());
+  RunWorkerUntil(v1::Job::RUNNING);
+  const auto begin = [&](int64_t size_bytes, int64_t epoch, v1::BeginCheckpointResponse* response) {
+    grpc::ClientContext call;
+    v1::BeginCheckpointRequest request;
+    request.set_worker("w1");
+    request.set_incarnation("i1");
+    request.set_job_uid(job.uid());
+    request.set_epoch(epoch);
+    request.set_step(1);
+    request.set_size_bytes(size_bytes);
+    return net::FromGrpcStatus(workers_->BeginCheckpoint(&call, request, response));
+  };
+  v1::BeginCheckpointResponse response;
+  ASSERT_TRUE(begin(1000, 1, &response).ok());
+  EXPECT_EQ(response.parent(), absl::StrCat("checkpoints/", job.uid(), "/e1"));
+
+  const absl::Status full = begin(int64_t{1} << 60, 1, &response);
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(net::ReasonOf(full), "DISK_LOW");
+  EXPECT_THAT(metrics_.Serialize(), HasSubstr("g2ll_disk_low_total 1"));
+  EXPECT_EQ(net::ReasonOf(begin(1000, 0, &response)), "STALE_EPOCH");
 }
 
 TEST_F(ApiTest, AStoppingServerEndsStreamsPolitely) {

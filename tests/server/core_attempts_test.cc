@@ -222,6 +222,266 @@ TEST_F(GangTest, AfterARestartAWorkerThatStaysAwayIsLostOnlyAfterTheWindow) {
   EXPECT_EQ(StateOf("gang"), JobState::kRecovering);
 }
 
+// A job of one rank, and a second worker that could take it.
+class RetryTest : public CoreTest {
+ protected:
+  void SetUp() override {
+    CoreTest::SetUp();
+    worker_ = Connect("w1");
+    RunJob(worker_, "a");
+    other_ = Connect("w2");
+  }
+
+  FakeWorker& Holder() { return Job("a")->attempts.back().workers[0] == "w1" ? worker_ : other_; }
+
+  // The attempt breaks where it runs.
+  void Fail(FailureClass failure_class, int32_t signal = 0) {
+    FakeWorker& holder = Holder();
+    Reach(holder, AttemptPhase::kTraining);
+    cluster::FailureRecord failure;
+    failure.failure_class = failure_class;
+    failure.rank = 0;
+    failure.signal = signal;
+    failure.message = "broke";
+    holder.report.attempts[0].failure = failure;
+    holder.report.attempts[0].phase = AttemptPhase::kEnded;
+    holder.report.attempts[0].ranks[0].exited = true;
+    Report(holder);
+    holder.report.attempts.clear();
+    Report(holder);
+  }
+
+  // Waits for the next attempt and lets it train.
+  void RunAgain() {
+    while (StateOf("a") == JobState::kPending) {
+      Beat({&worker_, &other_}, absl::Seconds(1));
+    }
+    Reach(Holder(), AttemptPhase::kPrepared);
+    Reach(Holder(), AttemptPhase::kTraining);
+    ASSERT_EQ(StateOf("a"), JobState::kRunning);
+  }
+
+  coordinator::JobRequest Asked() {
+    return {.name = Job("a")->FullName(), .reason = {}, .etag = {}};
+  }
+  void Pause() {
+    ASSERT_TRUE(core_->PauseJob(Asked(), now_).ok());
+    Flush();
+  }
+
+  FakeWorker worker_;
+  FakeWorker other_;
+};
+
+TEST_F(RetryTest, AStopAtACheckpointHasADeadlineAfterWhichItIsStopped) {
+  Pause();
+  ASSERT_EQ(worker_.session->desired().attempts[0].phase, AttemptPhase::kDrain);
+
+  Beat({&worker_}, Job("a")->grace - absl::Seconds(1));
+  EXPECT_EQ(worker_.session->desired().attempts[0].phase, AttemptPhase::kDrain);
+  Beat({&worker_}, absl::Seconds(2));
+  EXPECT_EQ(worker_.session->desired().attempts[0].phase, AttemptPhase::kStop);
+
+  Reach(worker_, AttemptPhase::kEnded);
+  EXPECT_EQ(StateOf("a"), JobState::kPaused);
+  EXPECT_EQ(Job("a")->attempts[0].outcome, AttemptOutcome::kPreempted);
+  EXPECT_FALSE(Job("a")->attempts[0].failure.has_value());
+  EXPECT_EQ(Job("a")->preemptions, 0);
+}
+
+TEST_F(RetryTest, AJobThatFinishesWhileItIsAskedToStopHasSucceeded) {
+  Pause();
+  Commit(MakeCommit("a", 9)).value();
+  worker_.report.attempts[0].phase = AttemptPhase::kEnded;
+  worker_.report.attempts[0].ranks[0].exited = true;
+  Report(worker_);
+
+  EXPECT_EQ(StateOf("a"), JobState::kSucceeded);
+}
+
+TEST_F(RetryTest, AJobThatBreaksWhileItIsPausedIsPausedAndItsBudgetCounts) {
+  Pause();
+
+  Fail(FailureClass::kKilled);
+
+  EXPECT_EQ(StateOf("a"), JobState::kPaused);
+  EXPECT_EQ(Job("a")->attempts[0].outcome, AttemptOutcome::kFailed);
+  EXPECT_EQ(Job("a")->used_infra_retries, 1);
+}
+
+TEST_F(RetryTest, KillIsToldToTheAgents) {
+  ASSERT_TRUE(core_->CancelJob(Asked(), true, now_).ok());
+  Flush();
+
+  EXPECT_EQ(worker_.session->desired().attempts[0].phase, AttemptPhase::kKill);
+}
+
+TEST_F(RetryTest, ARetryLandsOnAnotherHostThanTheOneThatIsToBlame) {
+  Fail(FailureClass::kKilled);
+
+  ASSERT_EQ(Job("a")->excluded_workers.size(), 1u);
+  EXPECT_EQ(Job("a")->excluded_workers[0].worker, "w1");
+  EXPECT_THAT(Job("a")->excluded_workers[0].reason, HasSubstr("broke"));
+}
+
+TEST_F(RetryTest, AFaultOfTheJobExcludesNobody) {
+  Fail(FailureClass::kCollective);
+
+  EXPECT_TRUE(Job("a")->excluded_workers.empty());
+}
+
+// The only worker that is left is better than none.
+TEST_F(RetryTest, ExclusionsAreLiftedWhereTheJobCannotDoWithoutTheWorker) {
+  // Nothing is placed meanwhile.
+  worker_.report.inventory.storage_error = other_.report.inventory.storage_error = "read-only";
+  Report(other_);
+  Fail(FailureClass::kKilled);
+  Beat({&worker_, &other_}, absl::Minutes(1));
+  EXPECT_EQ(Job("a")->excluded_workers.size(), 1u);
+
+  Beat({&worker_}, absl::Minutes(1));
+
+  EXPECT_EQ(WorkerOf("w2").state, cluster::WorkerState::kLost);
+  EXPECT_TRUE(Job("a")->excluded_workers.empty());
+}
+
+TEST_F(RetryTest, WithoutAnotherWorkerNobodyIsExcluded) {
+  core_->SetWorkerWish("w2", cluster::Schedulable::kCordoned, "", now_).value();
+
+  Fail(FailureClass::kKilled);
+
+  EXPECT_TRUE(Job("a")->excluded_workers.empty());
+}
+
+TEST_F(RetryTest, TwoHardwareFaultsPutAWorkerInQuarantineUntilItIsUncordoned) {
+  core_->SetWorkerWish("w2", cluster::Schedulable::kCordoned, "", now_).value();
+  Fail(FailureClass::kHardware);
+  EXPECT_EQ(WorkerOf("w1").wish.schedulable, cluster::Schedulable::kAllowed);
+  RunAgain();
+
+  Fail(FailureClass::kHardware);
+
+  EXPECT_EQ(WorkerOf("w1").wish.schedulable, cluster::Schedulable::kQuarantined);
+  EXPECT_THAT(WorkerOf("w1").wish.reason, HasSubstr("2 hardware faults"));
+  core_->SetWorkerWish("w1", cluster::Schedulable::kAllowed, "", now_).value();
+  Flush();
+  EXPECT_EQ(WorkerOf("w1").wish.schedulable, cluster::Schedulable::kAllowed);
+}
+
+TEST_F(RetryTest, AttemptsThatAchieveNothingEndTheJobThoughItsBudgetIsNotSpent) {
+  Fail(FailureClass::kCollective);
+  RunAgain();
+  Fail(FailureClass::kCollective);
+  RunAgain();
+  Fail(FailureClass::kCollective);
+
+  EXPECT_EQ(StateOf("a"), JobState::kFailed);
+  EXPECT_EQ(Job("a")->reason.code, "NO_PROGRESS");
+  EXPECT_EQ(Job("a")->without_progress, 3);
+}
+
+TEST_F(RetryTest, UpdatesThatNoCheckpointHoldsAreCountedOnce) {
+  worker_.report.attempts[0].progress = ProgressAt(30);
+  Report(worker_);
+  Commit(MakeCommit("a", 20)).value();
+  Fail(FailureClass::kCollective);
+  EXPECT_EQ(Job("a")->attempts[0].lost_steps, 10);
+
+  RunAgain();
+  Fail(FailureClass::kCollective);
+
+  EXPECT_EQ(Job("a")->attempts[1].lost_steps, 0);
+}
+
+TEST_F(RetryTest, AnAgentThatIsStoppedInOrderCostsTheJobNothing) {
+  worker_.report.draining = true;
+  Fail(FailureClass::kWorkerLost);
+
+  EXPECT_EQ(Job("a")->used_infra_retries, 0);
+  EXPECT_TRUE(Job("a")->excluded_workers.empty());
+  EXPECT_EQ(Job("a")->attempts[0].failure->reason, "WORKER_STOPPED");
+}
+
+// Every way in which a writer can be out of date, and the counter that shows it.
+TEST_F(RetryTest, WritersThatWereReplacedAreRefusedAndCounted) {
+  const coordinator::CommitCheckpointCommand good = MakeCommit("a", 5);
+  const auto refused = [&](coordinator::CommitCheckpointCommand command) {
+    coordinator::BeginCheckpointCommand begin;
+    begin.writer = {.worker = command.worker,
+                    .incarnation = command.incarnation,
+                    .job_uid = command.checkpoint.job_uid,
+                    .epoch = command.checkpoint.epoch,
+                    .coordinator_term = command.coordinator_term};
+    begin.step = command.checkpoint.step;
+    EXPECT_EQ(core_->BeginCheckpoint(begin).status().code(), absl::StatusCode::kAborted);
+    return net::ReasonOf(core_->CommitCheckpoint(command, now_).status());
+  };
+  coordinator::CommitCheckpointCommand command = good;
+  command.checkpoint.epoch = 0;
+  EXPECT_EQ(refused(command), "STALE_EPOCH");
+  command = good;
+  command.incarnation = "i0";
+  EXPECT_EQ(refused(command), "STALE_EPOCH");
+  command = good;
+  command.worker = "w2";
+  EXPECT_EQ(refused(command), "STALE_EPOCH");
+  command = good;
+  command.coordinator_term = core_->term() + 1;
+  EXPECT_EQ(refused(command), "STALE_TERM");
+  EXPECT_THAT(metrics_.Serialize(), HasSubstr("g2ll_fenced_writes_total{kind=\"epoch\"} 2"));
+  for (const char* kind : {"incarnation", "worker", "term"}) {
+    EXPECT_THAT(metrics_.Serialize(),
+                HasSubstr(absl::StrCat("g2ll_fenced_writes_total{kind=\"", kind, "\"} 2")));
+  }
+
+  Commit(good).value();
+  Reach(worker_, AttemptPhase::kEnded);
+  command = good;
+  command.checkpoint.step = 6;
+  EXPECT_EQ(refused(command), "STALE_EPOCH");
+  EXPECT_THAT(metrics_.Serialize(), HasSubstr("g2ll_fenced_writes_total{kind=\"attempt\"} 2"));
+}
+
+TEST_F(RetryTest, BeginningACheckpointAsksForTheNextStepAndItsSize) {
+  coordinator::BeginCheckpointCommand begin;
+  begin.writer = {.worker = "w1", .incarnation = "i1", .job_uid = Job("a")->uid, .epoch = 1};
+  begin.step = 5;
+  EXPECT_EQ(core_->BeginCheckpoint(begin)->parent,
+            absl::StrCat("checkpoints/", Job("a")->uid, "/e1"));
+  coordinator::CommitCheckpointCommand commit = MakeCommit("a", 5);
+  commit.checkpoint.size_bytes = 1000;
+  Commit(commit).value();
+
+  EXPECT_EQ(net::ReasonOf(core_->BeginCheckpoint(begin).status()), "NOT_MONOTONIC");
+  begin.step = 6;
+  // As many as the newest one unless it says more.
+  EXPECT_EQ(core_->BeginCheckpoint(begin)->size_bytes, 1000);
+  begin.size_bytes = 7;
+  EXPECT_EQ(core_->BeginCheckpoint(begin)->size_bytes, 7);
+}
+
+// What an older attempt still sends is kept, and is not the newest value.
+TEST_F(RetryTest, LatePointsOfAnOlderAttemptDoNotChangeTheJobsValues) {
+  const auto push = [&](int64_t epoch, double value) {
+    cluster::MetricRecord point;
+    point.name = "loss";
+    point.step = epoch;
+    point.value = value;
+    cluster::TelemetryBatch batch{{Job("a")->uid, epoch, 0}, {{1, point}}};
+    EXPECT_EQ(core_->PushTelemetry(batch, now_), 1);
+    Flush();
+  };
+  Fail(FailureClass::kCollective);
+  RunAgain();
+  push(2, 0.5);
+  const int64_t stored = Job("a")->last_metric_seq;
+
+  push(1, 9.0);
+
+  EXPECT_EQ(Job("a")->metrics.at("loss"), 0.5);
+  EXPECT_EQ(Job("a")->last_metric_seq, stored + 1);
+}
+
 TEST_F(CoreTest, AWorkerOnAnotherStorageRootGetsNoWorkAndSaysWhy) {
   FakeWorker worker;
   worker.report.worker = "w1";

@@ -18,13 +18,18 @@ namespace g2ll::testing {
 // A session that keeps the last wish it got.
 class FakeSession final : public coordinator::WorkerSession {
  public:
-  void Push(const cluster::DesiredWorker& desired) override { desired_ = desired; }
+  void Push(const cluster::DesiredWorker& desired, const cluster::PushStamp& stamp) override {
+    desired_ = desired;
+    stamp_ = stamp;
+  }
   void Close(absl::Status status) override { closed_ = std::move(status); }
 
   const cluster::DesiredWorker& desired() const { return desired_; }
+  const cluster::PushStamp& stamp() const { return stamp_; }
   const std::optional<absl::Status>& closed() const { return closed_; }
 
  private:
+  cluster::PushStamp stamp_;
   cluster::DesiredWorker desired_;
   std::optional<absl::Status> closed_;
 };
@@ -97,6 +102,31 @@ class CoreTest : public ::testing::Test {
     Flush();
   }
 
+  // The agent or its host is gone: its session breaks.
+  void Disconnect(FakeWorker& worker) {
+    core_->CloseSession(worker.report.worker, worker.session_id, now_);
+    Flush();
+  }
+
+  // Passes time while the workers report.
+  void Beat(const std::vector<FakeWorker*>& workers, absl::Duration duration) {
+    for (const absl::Time end = now_ + duration; now_ < end;) {
+      for (FakeWorker* worker : workers) {
+        Report(*worker);
+      }
+      Pass(absl::Seconds(1));
+    }
+  }
+
+  static cluster::JobProgress ProgressAt(int64_t step) {
+    cluster::JobProgress progress;
+    progress.step = step;
+    progress.total_steps = 10000;
+    return progress;
+  }
+
+  cluster::WorkerRecord WorkerOf(const std::string& name) { return core_->GetWorker(name).value(); }
+
   // Does what is wanted of the worker up to `phase`.
   void Reach(FakeWorker& worker, cluster::AttemptPhase phase) {
     worker.report.attempts.clear();
@@ -110,6 +140,10 @@ class CoreTest : public ::testing::Test {
       for (const int32_t rank : wanted.ranks) {
         const bool ended = phase == cluster::AttemptPhase::kEnded;
         status.ranks.push_back({.rank = rank, .pid = 100 + rank, .joined = true, .exited = ended});
+        // A trainer that was asked to end says so by its exit code.
+        const bool asked = wanted.phase == cluster::AttemptPhase::kDrain ||
+                           wanted.phase == cluster::AttemptPhase::kStop;
+        status.ranks.back().exit_code = ended && asked ? 75 : 0;
       }
       worker.report.attempts.push_back(status);
     }

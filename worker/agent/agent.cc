@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proto/common/log.h"
+#include "proto/common/steady_time.h"
 #include "worker/agent/backoff.h"
 #include "worker/agent/proto_time.h"
 #include "worker/agent/storage.h"
@@ -31,7 +32,9 @@ v1::AttemptStatus NotHeld(const v1::DesiredAttempt& desired, const std::string& 
   status.set_job_uid(desired.job_uid());
   status.set_epoch(desired.epoch());
   status.set_phase(v1::ATTEMPT_PHASE_ENDED);
-  if (desired.phase() == v1::ATTEMPT_PHASE_STOP) return status;
+  if (desired.phase() == v1::ATTEMPT_PHASE_STOP || desired.phase() == v1::ATTEMPT_PHASE_KILL) {
+    return status;
+  }
   v1::Failure& failure = *status.mutable_failure();
   failure.set_class_(v1::Failure::WORKER_LOST);
   failure.set_rank(-1);
@@ -52,7 +55,7 @@ Agent::Agent(const AgentSettings& settings, const Identity& identity,
       stub_(stub),
       data_checker_(spawner_, settings_),
       slots_(settings.slots),
-      last_contact_(absl::Now()),
+      last_contact_(Lease::Clock::now()),
       data_checks_(data_checker_, [this] { NotifyChange(); }),
       pusher_(outbox_, stub_),
       session_(std::make_unique<SessionClient>(settings.coordinator, stub_, lease_,
@@ -95,6 +98,7 @@ AttemptServices Agent::MakeServices() {
                          .outbox = outbox_,
                          .slots = slots_,
                          .lease = lease_,
+                         .term = term_,
                          .stub = stub_,
                          .on_change = [this] { NotifyChange(); }};
 }
@@ -129,6 +133,7 @@ v1::SessionRequest Agent::State() {
     *state.add_data_checks() = std::move(result);
   }
   absl::MutexLock lock(&mutex_);
+  state.set_sequence(++state_sequence_);
   *state.mutable_inventory() = MakeInventory();
   for (const auto& [key, runner] : attempts_) *state.add_attempts() = runner->status();
   for (const auto& [key, status] : not_held_) *state.add_attempts() = status;
@@ -140,10 +145,13 @@ void Agent::OnDesired(const v1::DesiredState& desired) {
   bool first = false;
   {
     absl::MutexLock lock(&mutex_);
-    // The word of a coordinator that was replaced no longer counts.
-    if (desired.coordinator_term() < term_) return;
-    term_ = desired.coordinator_term();
-    last_contact_ = absl::Now();
+    // The word of a coordinator that was replaced no longer counts, nor an old word of this one.
+    const int64_t term = desired.coordinator_term();
+    const int64_t sequence = desired.sequence();
+    if (term < term_ || (term == term_ && sequence != 0 && sequence <= desired_sequence_)) return;
+    term_ = term;
+    desired_sequence_ = sequence;
+    last_contact_ = Lease::Clock::now();
     wanted_token_ = desired.storage_token();
     first = !std::exchange(registered_, true);
     KillUnwanted(desired);
@@ -201,7 +209,8 @@ void Agent::OnTick() {
   gone.assign(std::make_move_iterator(dying_.begin()), std::make_move_iterator(alive));
   dying_.erase(dying_.begin(), alive);
 
-  if (attempts_.empty() || absl::Now() - last_contact_ < settings_.orphan_timeout) return;
+  const absl::Duration silence = absl::FromChrono(Lease::Clock::now() - last_contact_);
+  if (attempts_.empty() || silence < settings_.orphan_timeout) return;
   log::Error("no coordinator for " + absl::FormatDuration(settings_.orphan_timeout) +
              ": attempts are killed");
   for (auto& [key, runner] : attempts_) {
@@ -228,12 +237,12 @@ void Agent::Shutdown() {
     for (const auto& [key, runner] : attempts_) runner->Shutdown();
   }
   NotifyChange();
-  absl::Time deadline = absl::Now() + settings_.stop_grace + settings_.term_grace + kFlushTimeout;
+  steady::Deadline deadline(settings_.stop_grace + settings_.term_grace + kFlushTimeout);
   bool flushing = false;
-  while (!AllFinished() && absl::Now() < deadline) {
+  while (!AllFinished() && !deadline.passed()) {
     if (!flushing && snapshot().ranks_running == 0) {
       flushing = true;
-      deadline = std::min(deadline, absl::Now() + kFlushTimeout);
+      deadline = steady::Deadline(std::min(deadline.left(), kFlushTimeout));
     }
     SleepFor(absl::Milliseconds(20), {});
   }

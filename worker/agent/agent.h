@@ -1,6 +1,7 @@
 #ifndef WORKER_AGENT_AGENT_H_
 #define WORKER_AGENT_AGENT_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -95,9 +96,12 @@ class Agent : private SessionHandler {
   std::map<AttemptKey, v1::AttemptStatus> not_held_ ABSL_GUARDED_BY(mutex_);
   // Killed attempts, until their processes are gone.
   std::vector<std::unique_ptr<AttemptRunner>> dying_ ABSL_GUARDED_BY(mutex_);
-  int64_t term_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Written under mutex_, so that an old word cannot overtake a newer one.
+  std::atomic<int64_t> term_ = 0;
+  int64_t desired_sequence_ ABSL_GUARDED_BY(mutex_) = 0;  // of the newest word of the term
+  int64_t state_sequence_ ABSL_GUARDED_BY(mutex_) = 0;    // of the newest state
   std::string wanted_token_ ABSL_GUARDED_BY(mutex_);
-  absl::Time last_contact_ ABSL_GUARDED_BY(mutex_);
+  Lease::Clock::time_point last_contact_ ABSL_GUARDED_BY(mutex_);
   bool registered_ ABSL_GUARDED_BY(mutex_) = false;
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 

@@ -11,6 +11,7 @@
 #include "proto/common/status_macros.h"
 #include "worker/agent/assignment.h"
 #include "worker/agent/failure.h"
+#include "worker/agent/oom_kills.h"
 #include "worker/agent/proto_time.h"
 #include "worker/agent/storage.h"
 
@@ -31,6 +32,27 @@ trainer::v1::ToTrainer StopMessage() {
   return message;
 }
 
+trainer::v1::ToTrainer DrainMessage(absl::Duration time_left) {
+  trainer::v1::ToTrainer message;
+  message.mutable_stop()->set_checkpoint(true);
+  *message.mutable_stop()->mutable_time_left() = ToProto(time_left);
+  return message;
+}
+
+// How urgently an attempt should end; 0: it should go on.
+int Urgency(v1::AttemptPhase wanted) {
+  switch (wanted) {
+    case v1::ATTEMPT_PHASE_DRAIN:
+      return 1;
+    case v1::ATTEMPT_PHASE_STOP:
+      return 2;
+    case v1::ATTEMPT_PHASE_KILL:
+      return 3;
+    default:
+      return 0;
+  }
+}
+
 }  // namespace
 
 AttemptRunner::AttemptRunner(const AttemptServices& services, const v1::DesiredAttempt& desired)
@@ -48,22 +70,28 @@ AttemptRunner::~AttemptRunner() {
 }
 
 void AttemptRunner::SetDesired(const v1::DesiredAttempt& desired) {
-  bool wants_stop = false;
+  bool wants_end = false;
   {
     absl::MutexLock lock(&mutex_);
-    // Nothing comes back from a stop.
-    if (desired_.phase() == v1::ATTEMPT_PHASE_STOP) return;
+    if (Urgency(desired.phase()) < Urgency(desired_.phase())) return;
+    if (desired.phase() == v1::ATTEMPT_PHASE_DRAIN) {
+      // A message that was late says more than is left.
+      const steady::Deadline end(FromProto(desired.drain_time()));
+      if (!drain_end_ || end.left() < drain_end_->left()) drain_end_ = end;
+    }
     desired_.set_phase(desired.phase());
     desired_.set_store_address(desired.store_address());
-    wants_stop = WantsStop();
+    wants_end = WantsEnd();
+    changed_.NotifyAll();
   }
-  if (wants_stop) cancel_preparation_.request_stop();
+  if (wants_end) cancel_preparation_.request_stop();
 }
 
 void AttemptRunner::Shutdown() {
   {
     absl::MutexLock lock(&mutex_);
     shutting_down_ = true;
+    changed_.NotifyAll();
   }
   cancel_preparation_.request_stop();
 }
@@ -97,7 +125,8 @@ void AttemptRunner::Run(std::stop_token kill) {
       RecordFailure(MakeFailure(v1::Failure::UNKNOWN, std::string(started.message())));
     }
     AwaitEndOrStop(kill);
-    StopRanks(kill);
+    const bool told = DrainRanks(kill);
+    StopRanks(told, kill);
   }
   Finish(kill);
 }
@@ -153,10 +182,10 @@ bool AttemptRunner::AwaitRun(std::stop_token kill) {
   const std::stop_callback wake(kill, [this] { absl::MutexLock lock(&mutex_); });
   absl::MutexLock lock(&mutex_);
   const auto decided = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return kill.stop_requested() || WantsStop() || desired_.phase() == v1::ATTEMPT_PHASE_RUN;
+    return kill.stop_requested() || WantsEnd() || desired_.phase() == v1::ATTEMPT_PHASE_RUN;
   };
   mutex_.Await(absl::Condition(&decided));
-  return !kill.stop_requested() && !WantsStop();
+  return !kill.stop_requested() && !WantsEnd();
 }
 
 absl::Status AttemptRunner::StartRanks() {
@@ -164,6 +193,7 @@ absl::Status AttemptRunner::StartRanks() {
   {
     absl::MutexLock lock(&mutex_);
     desired = desired_;
+    oom_kills_ = CountOomKills();
   }
   auto slots = services_.slots.Take(desired.ranks_size());
   if (!slots) {
@@ -172,8 +202,8 @@ absl::Status AttemptRunner::StartRanks() {
   }
   slots_ = *std::move(slots);
   committer_ = std::make_unique<CheckpointCommitter>(
-      CheckpointCommitter::Identity{services_.settings.name, services_.incarnation}, key_,
-      services_.outbox, services_.stub, services_.lease);
+      CheckpointCommitter::Identity{services_.settings.name, services_.incarnation, services_.term},
+      key_, services_.outbox, services_.stub, services_.lease);
   for (int i = 0; i < desired.ranks_size(); ++i) {
     const int rank = desired.ranks(i);
     RankProcess::Launch launch{
@@ -213,20 +243,56 @@ void AttemptRunner::AwaitEndOrStop(std::stop_token kill) {
   const std::stop_callback wake(kill, [this] { absl::MutexLock lock(&mutex_); });
   absl::MutexLock lock(&mutex_);
   const auto decided = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return kill.stop_requested() || WantsStop() || fenced_ || status_.has_failure() || AllEnded();
+    return kill.stop_requested() || WantsEnd() || fenced_ || status_.has_failure() || AllEnded();
   };
   mutex_.Await(absl::Condition(&decided));
 }
 
-void AttemptRunner::StopRanks(std::stop_token kill) {
+bool AttemptRunner::DrainRanks(std::stop_token kill) {
+  std::optional<steady::Deadline> end;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (shutting_down_ || desired_.phase() != v1::ATTEMPT_PHASE_DRAIN || AllEnded()) return false;
+    end = drain_end_;
+    status_.set_phase(v1::ATTEMPT_PHASE_STOP);
+  }
+  services_.on_change();
+  Say("info", "ranks on " + services_.settings.name + " are asked to end at a checkpoint within " +
+                  absl::FormatDuration(absl::Trunc(end->left(), absl::Seconds(1))));
+  Tell(DrainMessage(end->left()));
+  const std::stop_callback wake(kill, [this] {
+    absl::MutexLock lock(&mutex_);
+    changed_.NotifyAll();
+  });
+  absl::MutexLock lock(&mutex_);
+  changed_.AwaitFor(mutex_, end->left(), [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return kill.stop_requested() || shutting_down_ || fenced_ || status_.has_failure() ||
+           desired_.phase() != v1::ATTEMPT_PHASE_DRAIN || AllEnded();
+  });
+  return true;
+}
+
+void AttemptRunner::StopRanks(bool told, std::stop_token kill) {
   if (AwaitAllEnded(absl::ZeroDuration(), kill)) return;
   SetPhase(v1::ATTEMPT_PHASE_STOP);
-  for (const auto& process : processes_) process->Send(StopMessage());
-  if (!AwaitAllEnded(services_.settings.stop_grace, kill)) {
-    if (!kill.stop_requested()) SignalRunning(SIGTERM);
-    if (!AwaitAllEnded(services_.settings.term_grace, kill)) SignalRunning(SIGKILL);
+  if (!told) {
+    Tell(StopMessage());
+    AwaitAllEnded(services_.settings.stop_grace, kill);
   }
-  AwaitAllEnded(absl::InfiniteDuration(), {});
+  bool at_once = kill.stop_requested();
+  {
+    absl::MutexLock lock(&mutex_);
+    at_once = at_once || WantsKill();
+  }
+  if (!at_once) SignalRunning(SIGTERM);
+  if (!AwaitAllEnded(services_.settings.term_grace, kill)) SignalRunning(SIGKILL);
+  absl::MutexLock lock(&mutex_);
+  const auto ended = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return AllEnded(); };
+  mutex_.Await(absl::Condition(&ended));
+}
+
+void AttemptRunner::Tell(const trainer::v1::ToTrainer& message) {
+  for (const auto& process : processes_) process->Send(message);
 }
 
 void AttemptRunner::Finish(std::stop_token kill) {
@@ -260,12 +326,14 @@ void AttemptRunner::Finish(std::stop_token kill) {
 }
 
 bool AttemptRunner::AwaitAllEnded(absl::Duration timeout, std::stop_token kill) {
-  const std::stop_callback wake(kill, [this] { absl::MutexLock lock(&mutex_); });
+  const std::stop_callback wake(kill, [this] {
+    absl::MutexLock lock(&mutex_);
+    changed_.NotifyAll();
+  });
   absl::MutexLock lock(&mutex_);
-  const auto done = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return kill.stop_requested() || AllEnded();
-  };
-  mutex_.AwaitWithTimeout(absl::Condition(&done), timeout);
+  changed_.AwaitFor(mutex_, timeout, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return kill.stop_requested() || WantsKill() || AllEnded();
+  });
   return AllEnded();
 }
 
@@ -274,9 +342,9 @@ bool AttemptRunner::AllEnded() const {
                      [](const RankState& rank) { return rank.status.exited(); });
 }
 
-bool AttemptRunner::WantsStop() const {
-  return shutting_down_ || desired_.phase() == v1::ATTEMPT_PHASE_STOP;
-}
+bool AttemptRunner::WantsEnd() const { return shutting_down_ || Urgency(desired_.phase()) > 0; }
+
+bool AttemptRunner::WantsKill() const { return desired_.phase() == v1::ATTEMPT_PHASE_KILL; }
 
 void AttemptRunner::SignalRunning(int signal) {
   {
@@ -340,9 +408,10 @@ void AttemptRunner::OnJoined(int rank) {
 }
 
 void AttemptRunner::OnProgress(int rank, const v1::Progress& progress) {
-  if (rank != 0) return;
   {
     absl::MutexLock lock(&mutex_);
+    if (progress_rank_ && *progress_rank_ < rank) return;
+    progress_rank_ = rank;
     *status_.mutable_progress() = progress;
   }
   services_.on_change();
@@ -364,6 +433,7 @@ void AttemptRunner::OnVerdict(int rank, const trainer::v1::CheckpointVerdict& ve
       if (process->rank() == rank) receiver = process.get();
     }
     fenced_ = fenced_ || verdict.fenced();
+    changed_.NotifyAll();
   }
   // Processes are removed only after the committer, whose thread this is, has ended.
   if (receiver != nullptr) receiver->Send(message);
@@ -375,9 +445,12 @@ void AttemptRunner::OnReport(int rank, const std::string& path) {
   status_.set_report_path(path);
 }
 
-void AttemptRunner::OnEnded(const RankEnd& end) {
+void AttemptRunner::OnEnded(const RankEnd& ended) {
+  RankEnd end = ended;
+  const std::optional<int64_t> oom_kills = CountOomKills();
   {
     absl::MutexLock lock(&mutex_);
+    end.out_of_memory = oom_kills && oom_kills_ && *oom_kills > *oom_kills_;
     RankState& rank = *FindRank(end.rank);
     rank.status.set_pid(0);
     rank.status.set_exited(true);
@@ -386,8 +459,9 @@ void AttemptRunner::OnEnded(const RankEnd& end) {
     const auto failure = ClassifyEnd(end);
     // A rank that we ended, or that lost the peers that we ended, is no cause.
     const bool echo =
-        rank.signalled || (WantsStop() && failure && failure->class_() == v1::Failure::COLLECTIVE);
+        rank.signalled || (WantsEnd() && failure && failure->class_() == v1::Failure::COLLECTIVE);
     if (failure && !echo) RecordFailure(*failure);
+    changed_.NotifyAll();
   }
   services_.on_change();
 }

@@ -1,6 +1,8 @@
 #ifndef WORKER_AGENT_ATTEMPT_RUNNER_H_
 #define WORKER_AGENT_ATTEMPT_RUNNER_H_
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "g2ll/v1/worker.grpc.pb.h"
+#include "proto/common/steady_time.h"
 #include "worker/agent/checkpoint_committer.h"
 #include "worker/agent/data_checker.h"
 #include "worker/agent/lease.h"
@@ -34,6 +37,8 @@ struct AttemptServices {
   TelemetryOutbox& outbox;
   SlotTable& slots;
   const Lease& lease;
+  // Newest term in which the coordinator has spoken to this agent.
+  const std::atomic<int64_t>& term;
   v1::WorkerService::StubInterface& stub;
   // Called, from any thread and without locks held, when status() has changed.
   std::function<void()> on_change;
@@ -47,7 +52,8 @@ class AttemptRunner : private RankListener {
   // Kills what still runs and waits for it.
   ~AttemptRunner() override;
 
-  // What the coordinator wants now; repeating it has no effect.
+  // What the coordinator wants now; repeating it has no effect. A wish to end is not
+  // taken back: only a more urgent one (DRAIN, then STOP, then KILL) takes its place.
   void SetDesired(const v1::DesiredAttempt& desired) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Ends the ranks in order, because the agent itself is going away: they are told,
@@ -79,12 +85,18 @@ class AttemptRunner : private RankListener {
   bool AwaitRun(std::stop_token kill) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status StartRanks() ABSL_LOCKS_EXCLUDED(mutex_);
   void AwaitEndOrStop(std::stop_token kill) ABSL_LOCKS_EXCLUDED(mutex_);
-  void StopRanks(std::stop_token kill) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Lets the ranks end at a checkpoint while there is time. Returns whether they were
+  // asked to.
+  bool DrainRanks(std::stop_token kill) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `told`: they know already that they should end.
+  void StopRanks(bool told, std::stop_token kill) ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(std::stop_token kill) ABSL_LOCKS_EXCLUDED(mutex_);
 
   bool AwaitAllEnded(absl::Duration timeout, std::stop_token kill) ABSL_LOCKS_EXCLUDED(mutex_);
   bool AllEnded() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool WantsStop() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WantsEnd() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WantsKill() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Tell(const trainer::v1::ToTrainer& message);
   void SignalRunning(int signal) ABSL_LOCKS_EXCLUDED(mutex_);
   void SetPhase(v1::AttemptPhase phase) ABSL_LOCKS_EXCLUDED(mutex_);
   void RecordFailure(v1::Failure failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -96,7 +108,7 @@ class AttemptRunner : private RankListener {
   void OnProgress(int rank, const v1::Progress& progress) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnCheckpoint(int rank, const trainer::v1::CheckpointWritten& checkpoint) override;
   void OnReport(int rank, const std::string& path) override ABSL_LOCKS_EXCLUDED(mutex_);
-  void OnEnded(const RankEnd& end) override ABSL_LOCKS_EXCLUDED(mutex_);
+  void OnEnded(const RankEnd& ended) override ABSL_LOCKS_EXCLUDED(mutex_);
   void OnVerdict(int rank, const trainer::v1::CheckpointVerdict& verdict);
   RankState* FindRank(int rank) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -105,9 +117,15 @@ class AttemptRunner : private RankListener {
   std::stop_source cancel_preparation_;
 
   mutable absl::Mutex mutex_;
+  steady::Condition changed_;  // of what mutex_ guards
   v1::DesiredAttempt desired_ ABSL_GUARDED_BY(mutex_);
   v1::AttemptStatus status_ ABSL_GUARDED_BY(mutex_);  // without `ranks`
   std::vector<RankState> ranks_ ABSL_GUARDED_BY(mutex_);
+  std::optional<steady::Deadline> drain_end_ ABSL_GUARDED_BY(mutex_);
+  // Rank whose progress is reported: the lowest of those that say how far they are.
+  std::optional<int> progress_rank_ ABSL_GUARDED_BY(mutex_);
+  // Of before the ranks started.
+  std::optional<int64_t> oom_kills_ ABSL_GUARDED_BY(mutex_);
   bool shutting_down_ ABSL_GUARDED_BY(mutex_) = false;
   bool fenced_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;

@@ -15,9 +15,10 @@ namespace {
 constexpr std::chrono::minutes kCallTimeout{5};
 constexpr absl::Duration kLeasePoll = absl::Milliseconds(100);
 
+// A coordinator that was started again accepts commits once the session is open again.
 bool IsRetryable(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ||
-         absl::IsCancelled(status);
+  return net::ReasonOf(status) == "STALE_TERM" || absl::IsUnavailable(status) ||
+         absl::IsDeadlineExceeded(status) || absl::IsCancelled(status);
 }
 
 }  // namespace
@@ -93,6 +94,7 @@ absl::Status CheckpointCommitter::Commit(const Request& request, std::stop_token
     while (!lease_.Holds(Lease::Clock::now())) {
       if (!SleepFor(kLeasePoll, stop)) return absl::CancelledError("stopped");
     }
+    call.set_coordinator_term(identity_.term);
     const absl::Status status = CallOnce(call, stop);
     if (!IsRetryable(status) || stop.stop_requested()) return status;
     if (!SleepFor(backoff.Next(), stop)) return status;

@@ -1,6 +1,8 @@
 #ifndef WORKER_AGENT_CHECKPOINT_COMMITTER_H_
 #define WORKER_AGENT_CHECKPOINT_COMMITTER_H_
 
+#include <atomic>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <optional>
@@ -25,6 +27,8 @@ class CheckpointCommitter {
   struct Identity {
     std::string worker;
     std::string incarnation;
+    // Newest term in which the coordinator has spoken to this agent.
+    const std::atomic<int64_t>& term;
   };
   using Done = std::function<void(const trainer::v1::CheckpointVerdict&)>;
 

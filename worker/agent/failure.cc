@@ -2,7 +2,10 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cstring>
+
+#include "absl/strings/ascii.h"
 
 namespace g2ll::agent {
 namespace {
@@ -54,23 +57,40 @@ std::string Describe(const RankEnd& end) {
 
 }  // namespace
 
+bool IsHardwareFault(std::string_view text) {
+  const std::string lower = absl::AsciiStrToLower(absl::string_view(text.data(), text.size()));
+  for (const char* sign : {"uncorrectable ecc", "ecc_uncorrectable", "fallen off the bus",
+                           "gpu is lost", "nvrm: xid", "hardware stack error", "nvlink error"}) {
+    if (lower.find(sign) != std::string::npos) return true;
+  }
+  return false;
+}
+
 std::optional<v1::Failure> ClassifyEnd(const RankEnd& end) {
   if (EndedWell(end)) return std::nullopt;
   v1::Failure failure;
   failure.set_rank(end.rank);
   failure.set_exit_code(end.status.exit_code);
   failure.set_signal(end.status.signal);
+  bool is_hardware = std::any_of(end.last_lines.begin(), end.last_lines.end(), IsHardwareFault);
   if (end.failed) {
     failure.set_class_(end.failed->class_());
     failure.set_message(end.failed->message());
-    return failure;
-  }
-  if (end.status.signal == 0) {
+    is_hardware = is_hardware || IsHardwareFault(end.failed->message());
+  } else if (end.status.signal == 0) {
     failure.set_class_(ClassOfExit(end.status.exit_code));
+    failure.set_message(Describe(end));
+  } else if (end.status.signal == SIGKILL && end.out_of_memory) {
+    failure.set_class_(v1::Failure::OUT_OF_MEMORY);
+    failure.set_message(
+        "the kernel ended the rank because memory ran out: give the host more, or "
+        "the job fewer ranks for each host; " +
+        Describe(end));
   } else {
     failure.set_class_(end.status.signal == SIGKILL ? v1::Failure::KILLED : v1::Failure::UNKNOWN);
+    failure.set_message(Describe(end));
   }
-  failure.set_message(Describe(end));
+  if (is_hardware) failure.set_class_(v1::Failure::HARDWARE);
   return failure;
 }
 

@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "g2ll/trainer/v1/trainer.pb.h"
 #include "g2ll/v1/job.pb.h"
@@ -31,6 +32,7 @@ struct RankEnd {
   ExitStatus status;
   std::optional<trainer::v1::Failed> failed;  // what it said itself
   std::deque<std::string> last_lines;         // newest last
+  bool out_of_memory = false;                 // the kernel ended a process for want of memory
 };
 
 // Whether and how a rank failed; nothing if it ended as it should (done, preempted
@@ -38,6 +40,10 @@ struct RankEnd {
 // its signal; the last log lines become part of the message where nothing better is
 // known.
 std::optional<v1::Failure> ClassifyEnd(const RankEnd& end);
+
+// Whether an error text speaks of a device that is broken, for example of an ECC error
+// that cannot be corrected, rather than of what the program does with it.
+bool IsHardwareFault(std::string_view text);
 
 // `candidate` takes the place of `current`: a lost peer is an echo of another
 // rank's failure, so anything else counts before it.

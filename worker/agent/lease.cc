@@ -4,27 +4,26 @@ namespace g2ll::agent {
 namespace {
 
 constexpr absl::Duration kMargin = absl::Seconds(3);
+// More states than are sent in a lease: an answer to an older one would renew nothing.
+constexpr size_t kMostSent = 4096;
 
 }  // namespace
 
-void Lease::OnSent(Clock::time_point now) {
+void Lease::OnSent(int64_t sequence, Clock::time_point now) {
   absl::MutexLock lock(&mutex_);
-  last_sent_ = now;
-  if (!next_start_) next_start_ = now;
+  sent_.emplace_back(sequence, now);
+  if (sent_.size() > kMostSent) sent_.pop_front();
 }
 
-void Lease::OnAnswer(absl::Duration duration) {
+void Lease::OnAnswer(int64_t sequence, absl::Duration duration) {
   absl::MutexLock lock(&mutex_);
-  if (!next_start_) return;
-  start_ = next_start_;
-  next_start_ = last_sent_;
-  duration_ = duration;
-}
-
-void Lease::OnNewStream() {
-  absl::MutexLock lock(&mutex_);
-  last_sent_.reset();
-  next_start_.reset();
+  while (!sent_.empty() && sent_.front().first <= sequence) {
+    if (sent_.front().first == sequence) {
+      start_ = sent_.front().second;
+      duration_ = duration;
+    }
+    sent_.pop_front();
+  }
 }
 
 bool Lease::Holds(Clock::time_point now) const {

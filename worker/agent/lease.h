@@ -2,7 +2,10 @@
 #define WORKER_AGENT_LEASE_H_
 
 #include <chrono>
+#include <cstdint>
+#include <deque>
 #include <optional>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
@@ -12,21 +15,19 @@ namespace g2ll::agent {
 
 // How long this worker may commit without hearing from the coordinator again.
 //
-// Counted on a monotonic clock from when the state that was answered was *sent*, so
-// that the worker's lease always ends before the coordinator's view of it. The
-// fence that counts is the coordinator's check of the epoch; the lease keeps a
-// worker that is cut off from trying. Thread safe.
+// Counted on a monotonic clock from when the newest state that the coordinator has
+// heard was *sent*, so that the worker's lease always ends before the coordinator's
+// view of it. The fence that counts is the coordinator's check of the epoch; the lease
+// keeps a worker that is cut off from trying. Thread safe.
 class Lease {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // A state goes out now.
-  void OnSent(Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
-  // An answer came that grants `duration`; it answers a state that was on its way
-  // when the answer before came, or the first of its stream.
-  void OnAnswer(absl::Duration duration) ABSL_LOCKS_EXCLUDED(mutex_);
-  // A new stream: states sent on the old one are not answered any more.
-  void OnNewStream() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The state with this number, which is above all earlier ones, goes out now.
+  void OnSent(int64_t sequence, Clock::time_point now) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The coordinator has heard the state with this number and grants `duration` from when
+  // it was sent. The same or an older number again has no effect.
+  void OnAnswer(int64_t sequence, absl::Duration duration) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The lease holds, with a margin for a commit that is on its way.
   bool Holds(Clock::time_point now) const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -35,8 +36,8 @@ class Lease {
 
  private:
   mutable absl::Mutex mutex_;
-  std::optional<Clock::time_point> last_sent_ ABSL_GUARDED_BY(mutex_);
-  std::optional<Clock::time_point> next_start_ ABSL_GUARDED_BY(mutex_);
+  // States whose answer may still come, oldest first.
+  std::deque<std::pair<int64_t, Clock::time_point>> sent_ ABSL_GUARDED_BY(mutex_);
   std::optional<Clock::time_point> start_ ABSL_GUARDED_BY(mutex_);
   absl::Duration duration_ ABSL_GUARDED_BY(mutex_);
 };

@@ -14,6 +14,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "proto/common/status_macros.h"
+#include "proto/common/steady_time.h"
 
 extern char** environ;
 
@@ -193,9 +194,9 @@ void ChildProcess::SignalGroup(int signal) {
 }
 
 std::optional<ExitStatus> ChildProcess::Wait(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const steady::Deadline deadline(timeout);
   while (true) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline.left();
     const int milliseconds = left == absl::InfiniteDuration()
                                  ? -1
                                  : static_cast<int>(std::clamp<int64_t>(

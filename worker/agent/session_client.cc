@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/log.h"
 #include "worker/agent/backoff.h"
@@ -43,13 +41,16 @@ SessionClient::~SessionClient() { thread_.request_stop(); }
 void SessionClient::NotifyChange() {
   absl::MutexLock lock(&mutex_);
   ++changes_;
+  changed_.NotifyAll();
 }
 
 bool SessionClient::FlushState(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
   const int64_t wanted = ++changes_;
-  const auto sent = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return sent_changes_ >= wanted; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&sent), timeout);
+  changed_.NotifyAll();
+  return changed_.AwaitFor(mutex_, timeout, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return sent_changes_ >= wanted;
+  });
 }
 
 void SessionClient::Loop(std::stop_token stop) {
@@ -74,28 +75,33 @@ void SessionClient::LogLoss(const absl::Status& status) {
 
 absl::Status SessionClient::RunStream(std::stop_token stop) {
   grpc::ClientContext context;
-  lease_.OnNewStream();
   const auto stream = stub_.Session(&context);
   {
     absl::MutexLock lock(&mutex_);
-    last_answer_ = absl::Now();
+    last_answer_ = Lease::Clock::now();
   }
   // Ends the writer when the reader has seen the end of the stream.
   std::stop_source ended;
   const std::stop_callback forward(stop, [&ended] { ended.request_stop(); });
-  absl::Notification reader_done;
+  std::atomic<bool> reader_done = false;
   std::jthread reader([&] {
     ReadDesired(*stream);
+    reader_done = true;
     ended.request_stop();
-    reader_done.Notify();
   });
   WriteStates(*stream, ended.get_token());
   if (stop.stop_requested()) {
+    // The coordinator closes its side too, unless it is gone.
     stream->WritesDone();
-    reader_done.WaitForNotificationWithTimeout(kCloseTimeout);
+    std::jthread limit([&context](std::stop_token closed) {
+      if (SleepFor(kCloseTimeout, closed)) context.TryCancel();
+    });
+    reader.join();
+  } else {
+    // Not after the end: the coordinator's last word is the status.
+    if (!reader_done) context.TryCancel();
+    reader.join();
   }
-  if (!reader_done.HasBeenNotified()) context.TryCancel();
-  reader.join();
   return net::FromGrpcStatus(stream->Finish());
 }
 
@@ -108,18 +114,23 @@ void SessionClient::WriteStates(Stream& stream, std::stop_token stop) {
     }
     handler_.OnTick();
     const v1::SessionRequest state = handler_.State();
-    lease_.OnSent(Lease::Clock::now());
+    lease_.OnSent(state.sequence(), Lease::Clock::now());
     if (!stream.Write(state)) return;
 
     SleepFor(kCoalesce, stop);
-    const std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mutex_); });
+    const std::stop_callback wake(stop, [this] {
+      absl::MutexLock lock(&mutex_);
+      changed_.NotifyAll();
+    });
     absl::MutexLock lock(&mutex_);
     sent_changes_ = included;
-    if (absl::Now() - last_answer_ > kSilentHeartbeats * heartbeat_) return;
-    const auto due = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    changed_.NotifyAll();
+    if (absl::FromChrono(Lease::Clock::now() - last_answer_) > kSilentHeartbeats * heartbeat_) {
+      return;
+    }
+    changed_.AwaitFor(mutex_, heartbeat_, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return stop.stop_requested() || changes_ != included;
-    };
-    mutex_.AwaitWithTimeout(absl::Condition(&due), heartbeat_);
+    });
   }
 }
 
@@ -128,10 +139,10 @@ void SessionClient::ReadDesired(Stream& stream) {
   while (stream.Read(&desired)) {
     const absl::Duration lease = FromProto(desired.lease());
     const absl::Duration heartbeat = FromProto(desired.heartbeat_interval());
-    lease_.OnAnswer(lease > absl::ZeroDuration() ? lease : kDefaultLease);
+    lease_.OnAnswer(desired.heard_sequence(), lease > absl::ZeroDuration() ? lease : kDefaultLease);
     {
       absl::MutexLock lock(&mutex_);
-      last_answer_ = absl::Now();
+      last_answer_ = Lease::Clock::now();
       if (heartbeat > absl::ZeroDuration()) heartbeat_ = heartbeat;
     }
     if (!connected_.exchange(true)) {

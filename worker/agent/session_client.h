@@ -12,6 +12,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "g2ll/v1/worker.grpc.pb.h"
+#include "proto/common/steady_time.h"
 #include "worker/agent/lease.h"
 
 namespace g2ll::agent {
@@ -20,7 +21,7 @@ namespace g2ll::agent {
 class SessionHandler {
  public:
   virtual ~SessionHandler() = default;
-  // The worker's full state now.
+  // The worker's full state now, with a number above all earlier ones.
   virtual v1::SessionRequest State() = 0;
   // What the coordinator wants; the same may come again.
   virtual void OnDesired(const v1::DesiredState& desired) = 0;
@@ -68,10 +69,11 @@ class SessionClient {
   bool loss_logged_ = false;  // by Loop, until the next connection
 
   absl::Mutex mutex_;
+  steady::Condition changed_;                         // of what mutex_ guards
   int64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;       // calls of NotifyChange
   int64_t sent_changes_ ABSL_GUARDED_BY(mutex_) = 0;  // of them in a state that was sent
   absl::Duration heartbeat_ ABSL_GUARDED_BY(mutex_);
-  absl::Time last_answer_ ABSL_GUARDED_BY(mutex_);
+  Lease::Clock::time_point last_answer_ ABSL_GUARDED_BY(mutex_);
   std::jthread thread_;
 };
 

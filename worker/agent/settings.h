@@ -28,7 +28,7 @@ struct AgentSettings {
 
   absl::Duration collective_timeout = absl::Seconds(120);  // longest single collective
   absl::Duration stop_grace = absl::Seconds(10);           // after the Stop message, before SIGTERM
-  absl::Duration term_grace = absl::Seconds(5);            // after SIGTERM, before SIGKILL
+  absl::Duration term_grace = absl::Seconds(10);           // after SIGTERM, before SIGKILL
   absl::Duration store_timeout = absl::Seconds(60);        // for the rendezvous store to serve
   absl::Duration orphan_timeout = absl::Minutes(30);       // without a coordinator
   int64_t min_free_bytes = int64_t{256} << 20;             // below the storage root, before a start

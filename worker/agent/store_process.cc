@@ -10,6 +10,7 @@
 
 #include "g2ll/trainer/v1/trainer.pb.h"
 #include "proto/common/status_macros.h"
+#include "proto/common/steady_time.h"
 #include "worker/agent/socket_pair.h"
 #include "worker/run/frame_channel.h"
 
@@ -39,7 +40,7 @@ absl::StatusOr<std::unique_ptr<StoreProcess>> StoreProcess::Start(ProcessSpawner
 absl::Status StoreProcess::AwaitServing(absl::Duration timeout, std::stop_token stop) {
   // A child that is killed closes its end, which ends the wait below.
   const std::stop_callback kill(stop, [this] { child_->SignalGroup(SIGKILL); });
-  const absl::Time deadline = absl::Now() + timeout;
+  const steady::Deadline deadline(timeout);
   run::FrameDecoder decoder;
   while (true) {
     G2LL_ASSIGN_OR_RETURN(const std::optional<std::string> frame, decoder.Next());
@@ -49,7 +50,7 @@ absl::Status StoreProcess::AwaitServing(absl::Duration timeout, std::stop_token 
       port_ = message.store().port();
       return absl::OkStatus();
     }
-    const auto left = absl::ToInt64Milliseconds(deadline - absl::Now());
+    const auto left = absl::ToInt64Milliseconds(deadline.left());
     if (left <= 0) {
       return absl::DeadlineExceededError("the rendezvous store did not serve within " +
                                          absl::FormatDuration(timeout));
