@@ -20,6 +20,8 @@
 #include "server/config/settings.h"
 #include "server/coordinator/coordinator.h"
 #include "server/http/http_server.h"
+#include "server/store/data_dir.h"
+#include "server/store/integrity.h"
 #include "server/store/sqlite_job_store.h"
 
 namespace g2ll {
@@ -59,6 +61,21 @@ absl::Status WithFlag(const char* flag, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", std::string(status.message())));
 }
 
+// What is known of the stored telemetry, which is read through after the start.
+enum class StoreCheck { kRunning, kSound, kDamaged };
+
+const char* Note(StoreCheck check) {
+  switch (check) {
+    case StoreCheck::kRunning:
+      return "note: stored metrics and logs are still being checked\n";
+    case StoreCheck::kDamaged:
+      return "note: stored metrics or logs are damaged, see the log\n";
+    case StoreCheck::kSound:
+      return "";
+  }
+  return "";
+}
+
 // Builds everything from leaf to root, serves until SIGTERM or SIGINT, and drains.
 absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signals) {
   absl::StatusOr<std::unique_ptr<store::SqliteJobStore>> store =
@@ -85,10 +102,13 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   G2LL_RETURN_IF_ERROR(core.Start(start_time));
 
   std::atomic<bool> ready = false;
+  std::atomic<StoreCheck> store_check = StoreCheck::kRunning;
   G2LL_ASSIGN_OR_RETURN(
       std::unique_ptr<http::HttpServer> http,
-      http::HttpServer::Start(settings.http_listen, {[&metrics] { return metrics.Serialize(); },
-                                                     [&ready] { return ready.load(); }}));
+      http::HttpServer::Start(
+          settings.http_listen,
+          {[&metrics] { return metrics.Serialize(); }, [&ready] { return ready.load(); },
+           [&store_check] { return std::string(Note(store_check.load())); }}));
   const api::ServerIdentity identity{G2LL_VERSION, core.term(), start_time,
                                      http->address().ToString()};
   api::OpenStreams streams;
@@ -119,6 +139,18 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
              {"storage_root", settings.storage_root},
              {"term", core.term()},
              {"version", G2LL_VERSION}});
+  G2LL_ASSIGN_OR_RETURN(
+      const std::unique_ptr<store::TelemetryCheck> check,
+      store::TelemetryCheck::Start(
+          settings.data_dir, [&store_check, &metrics, &settings](const absl::Status& found) {
+            store_check = found.ok() ? StoreCheck::kSound : StoreCheck::kDamaged;
+            metrics.SetStoreDamaged(!found.ok());
+            if (!found.ok()) {
+              log::Error("stored metrics, logs or events are damaged; everything else is sound",
+                         {{"error", std::string(found.message())},
+                          {"repair", store::RepairAdvice(settings.data_dir)}});
+            }
+          }));
 
   int signal = 0;
   sigwait(&stop_signals, &signal);
@@ -194,10 +226,10 @@ int Main(int argc, char** argv) {
   const absl::Status served = Serve(*settings, stop_signals);
   if (!served.ok()) {
     report(served);
-    // What a user can set right: an address, a directory, another coordinator.
+    // What a user can set right: an address, a directory, another coordinator, a store.
     const bool is_setting = absl::IsFailedPrecondition(served) ||
                             absl::IsResourceExhausted(served) || absl::IsPermissionDenied(served) ||
-                            absl::IsInvalidArgument(served);
+                            absl::IsInvalidArgument(served) || absl::IsDataLoss(served);
     return is_setting ? kExitSettings : kExitFault;
   }
   log::Info("stopped");

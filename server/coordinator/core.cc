@@ -180,6 +180,11 @@ absl::Status Core::Flush(absl::Time now) {
     log::Error("changes could not be stored; they are taken back",
                {{"error", std::string(committed.message())}});
     usable = LoadState();
+    if (!usable.ok()) {
+      // What was stored is not known, so no answer would be true.
+      answers_.clear();
+      return usable;
+    }
     committed = net::WithReason(
         absl::UnavailableError(absl::StrCat("the change could not be stored (",
                                             std::string(committed.message()), "); try again")),

@@ -156,7 +156,7 @@ class Core {
   // Runs after the next commit, with its result.
   void AfterCommit(Answer answer) { answers_.push_back(std::move(answer)); }
   // Schedules, commits, publishes and answers. Error: the commit failed and the
-  // stored state could not be read back; the process must end.
+  // stored state could not be read back; nobody is answered, and the process must end.
   absl::Status Flush(absl::Time now);
 
   int64_t term() const { return term_; }

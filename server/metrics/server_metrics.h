@@ -24,6 +24,8 @@ class ServerMetrics {
   void AddLogLines(int64_t count);
   void ObserveCommit(absl::Duration duration);
   void AddCommitFailure();
+  // Whether a check of the store has found damage.
+  void SetStoreDamaged(bool is_damaged);
   void ObserveSchedulerCycle(absl::Duration duration);
   void AddFencedWrite();
   // One more or one less follower; `kind` is `metrics`, `logs` or `jobs`.

@@ -72,7 +72,10 @@ class JobStore {
   // Adds one to the stored term and returns it; durable on return.
   virtual absl::StatusOr<int64_t> NextTerm() = 0;
 
-  // Makes the whole batch durable. On an error nothing of it is stored.
+  // Makes the whole batch durable. On an error nothing of it is stored, unless the
+  // error is DataLoss: then nobody can tell, because the disk failed at the wrong
+  // moment, and the store refuses everything from then on. The process MUST end
+  // without an answer; what a new one reads is the truth.
   virtual absl::Status Commit(const WriteBatch& batch) = 0;
 };
 

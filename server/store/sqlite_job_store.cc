@@ -1,18 +1,14 @@
 #include "server/store/sqlite_job_store.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "proto/common/status_macros.h"
 #include "server/store/columns.h"
+#include "server/store/data_dir.h"
+#include "server/store/integrity.h"
 #include "server/store/schema.h"
 
 namespace g2ll::store {
@@ -28,15 +24,10 @@ absl::Status WithPath(const absl::Status& status, const std::string& path) {
              : absl::Status(status.code(), absl::StrCat(path, ": ", std::string(status.message())));
 }
 
-absl::Status MakeDirectory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (!std::filesystem::is_directory(path)) {
-    const std::string cause = error ? error.message() : "Not a directory";
-    return absl::FailedPreconditionError(
-        absl::StrCat("the data directory ", path, " cannot be used: ", cause));
-  }
-  return absl::OkStatus();
+absl::StatusOr<int64_t> ReadNumber(Database* database, const char* sql) {
+  G2LL_ASSIGN_OR_RETURN(Query query, database->Prepare(sql));
+  G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
+  return found ? query.Int() : 0;
 }
 
 // As many parameters as there are columns in a list.
@@ -54,16 +45,67 @@ std::string Excluded(const std::string& columns) {
   return absl::StrReplaceAll(absl::StrCat("excluded.", columns), {{", ", ", excluded."}});
 }
 
-absl::Status QuickCheck(Database* database) {
-  G2LL_ASSIGN_OR_RETURN(Query query, database->Prepare("PRAGMA quick_check(1)"));
-  G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
-  const std::string answer = found ? query.Text() : "no answer";
-  if (answer != "ok") {
-    return absl::DataLossError(absl::StrCat("the store is damaged (", answer,
-                                            "): restore it from a backup, or move it away to start "
-                                            "with an empty one"));
+constexpr char kDurable[] = "journal_mode=wal synchronous=2 foreign_keys=1";
+
+absl::StatusOr<std::string> ReadDurability(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(
+      Query query,
+      database->Prepare("SELECT 'journal_mode=' || journal_mode || ' synchronous=' || synchronous "
+                        "|| ' foreign_keys=' || foreign_keys FROM pragma_journal_mode, "
+                        "pragma_synchronous, pragma_foreign_keys"));
+  G2LL_RETURN_IF_ERROR(query.Step().status());
+  return query.Text();
+}
+
+// SQLite goes on without a word where a file system cannot do what was asked for.
+absl::Status CheckDurability(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(const std::string durability, ReadDurability(database));
+  return durability == kDurable
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(absl::StrCat(
+                   "this file system cannot hold a store (", durability, " instead of ", kDurable,
+                   "): name a data directory on a local disk"));
+}
+
+// A database that is not empty and lacks our tables was made by something else.
+absl::Status CheckOwner(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(const int64_t ours,
+                        ReadNumber(database,
+                                   "SELECT count(*) = 0 OR sum(name IN ('meta', 'jobs')) = 2 "
+                                   "FROM sqlite_schema WHERE type = 'table'"));
+  return ours != 0 ? absl::OkStatus()
+                   : absl::FailedPreconditionError(
+                         "this database was made by another program: name another data directory");
+}
+
+// The file must have every change that was acknowledged.
+absl::Status CheckNewestChange(Database* database, int64_t acknowledged) {
+  G2LL_ASSIGN_OR_RETURN(const int64_t stored,
+                        ReadNumber(database, "SELECT value FROM meta WHERE key = 'changes'"));
+  if (stored >= acknowledged) {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      "the store ends at change ", stored, ", but ", acknowledged,
+      " were acknowledged: its log g2ll.db-wal was removed or damaged, or an older file was put in "
+      "its place; put the right files back, or to go on without those changes remove ",
+      "coordinator.lock, or "));
+}
+
+// Opens the file, checks what Load reads and brings the schema up to date.
+absl::StatusOr<std::unique_ptr<Database>> OpenChecked(const std::string& path,
+                                                      int64_t acknowledged) {
+  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
+                        Database::Open(path, Database::Mode::kReadWrite));
+  G2LL_RETURN_IF_ERROR(CheckOwner(database.get()));
+  G2LL_RETURN_IF_ERROR(database->Execute(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+      "PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;"));
+  G2LL_RETURN_IF_ERROR(CheckDurability(database.get()));
+  G2LL_RETURN_IF_ERROR(CheckTables(database.get(), TableKind::kState));
+  G2LL_RETURN_IF_ERROR(Migrate(database.get()));
+  G2LL_RETURN_IF_ERROR(CheckNewestChange(database.get(), acknowledged));
+  return database;
 }
 
 }  // namespace
@@ -72,32 +114,38 @@ SqliteJobStore::SqliteJobStore(std::unique_ptr<LockFile> lock, std::unique_ptr<D
     : lock_(std::move(lock)), database_(std::move(database)) {}
 
 absl::StatusOr<std::unique_ptr<SqliteJobStore>> SqliteJobStore::Open(const std::string& data_dir) {
-  G2LL_RETURN_IF_ERROR(MakeDirectory(data_dir));
-  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> lock,
-                        LockFile::Acquire(data_dir + "/coordinator.lock"));
-  const std::string path = data_dir + "/g2ll.db";
-  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
-                        Database::Open(path, Database::Mode::kReadWrite));
-  const absl::Status opened = database->Execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-      "PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;");
-  G2LL_RETURN_IF_ERROR(WithPath(opened, path));
-  G2LL_RETURN_IF_ERROR(WithPath(QuickCheck(database.get()), path));
-  G2LL_RETURN_IF_ERROR(WithPath(Migrate(database.get()), path));
-  return std::unique_ptr<SqliteJobStore>(new SqliteJobStore(std::move(lock), std::move(database)));
+  G2LL_RETURN_IF_ERROR(PrepareDataDirectory(data_dir));
+  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> lock, LockFile::Acquire(LockPath(data_dir)));
+  G2LL_RETURN_IF_ERROR(CheckStoreFiles(data_dir));
+  RemoveLeftovers(data_dir);
+  const std::string path = StorePath(data_dir);
+  absl::StatusOr<std::unique_ptr<Database>> database = OpenChecked(path, lock->noted());
+  if (!database.ok()) {
+    const absl::Status fault = WithPath(database.status(), path);
+    return absl::IsDataLoss(fault) ? absl::DataLossError(absl::StrCat(std::string(fault.message()),
+                                                                      "; ", RepairAdvice(data_dir)))
+                                   : fault;
+  }
+  return std::unique_ptr<SqliteJobStore>(new SqliteJobStore(std::move(lock), *std::move(database)));
 }
 
-absl::StatusOr<int64_t> SqliteJobStore::NextTerm() {
-  G2LL_ASSIGN_OR_RETURN(Query query,
-                        database_->Prepare("UPDATE meta SET value = value + 1 WHERE key = 'term' "
-                                           "RETURNING value"));
-  G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
-  if (!found) {
-    return absl::DataLossError("the store has lost its term");
+absl::Status SqliteJobStore::NoteFault(absl::Status status) {
+  if (absl::IsDataLoss(status) && fault_.ok()) {
+    fault_ = status;
   }
-  const int64_t term = query.Int();
-  // The change is durable only after the statement has run to its end.
-  G2LL_RETURN_IF_ERROR(query.Run());
+  return status;
+}
+
+absl::StatusOr<std::string> SqliteJobStore::Durability() { return ReadDurability(database_.get()); }
+
+absl::StatusOr<int64_t> SqliteJobStore::NextTerm() {
+  int64_t term = 0;
+  G2LL_RETURN_IF_ERROR(RunTransaction([&]() -> absl::Status {
+    G2LL_ASSIGN_OR_RETURN(term, ReadNumber(database_.get(),
+                                           "UPDATE meta SET value = value + 1 WHERE key = 'term' "
+                                           "RETURNING value"));
+    return term > 0 ? absl::OkStatus() : absl::DataLossError("the store has lost its term");
+  }));
   return term;
 }
 
@@ -105,16 +153,34 @@ absl::Status SqliteJobStore::Commit(const WriteBatch& batch) {
   if (batch.empty()) {
     return absl::OkStatus();
   }
-  G2LL_RETURN_IF_ERROR(database_->Execute("BEGIN IMMEDIATE"));
-  absl::Status written = WriteAll(batch);
+  return RunTransaction([&] { return WriteAll(batch); });
+}
+
+absl::Status SqliteJobStore::RunTransaction(absl::FunctionRef<absl::Status()> write) {
+  G2LL_RETURN_IF_ERROR(fault_);
+  G2LL_RETURN_IF_ERROR(NoteFault(database_->Execute("BEGIN IMMEDIATE")));
+  absl::Status written = write();
+  int64_t change = 0;
+  if (written.ok()) {
+    const absl::StatusOr<int64_t> counted =
+        ReadNumber(database_.get(),
+                   "INSERT INTO meta VALUES ('changes', 1) ON CONFLICT (key) DO UPDATE SET value = "
+                   "value + 1 RETURNING value");
+    change = counted.value_or(0);
+    written = counted.status();
+  }
   if (written.ok()) {
     written = database_->Execute("COMMIT");
   }
-  if (!written.ok()) {
-    // Fails only where SQLite has rolled back by itself already.
-    database_->Execute("ROLLBACK").IgnoreError();
+  if (written.ok()) {
+    // From here on the change is stored whatever happens: the note only helps to
+    // find out at the next start that the file has gone back.
+    lock_->Note(change).IgnoreError();
+    return written;
   }
-  return written;
+  // Fails only where SQLite has rolled back by itself already.
+  database_->Execute("ROLLBACK").IgnoreError();
+  return NoteFault(written);
 }
 
 absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {

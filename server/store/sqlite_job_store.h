@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/store/job_store.h"
 #include "server/store/lock_file.h"
@@ -17,18 +19,31 @@ namespace g2ll::store {
 class SqliteJobStore final : public JobStore {
  public:
   // Makes what is missing, checks the file and brings its schema up to date.
-  // Errors, each one line that names the path: FailedPrecondition (held by another
-  // coordinator, written by a newer program), DataLoss (damaged),
-  // PermissionDenied, ResourceExhausted, Internal.
+  // Only the tables that Load reads are checked here; CheckTelemetry does the rest.
+  // Errors, each one line that names the path and says what to do:
+  // FailedPrecondition (held by another coordinator, written by a newer or another
+  // program, no place for a store), DataLoss (damaged, or changes are missing that
+  // had been acknowledged), PermissionDenied, ResourceExhausted, Internal.
   static absl::StatusOr<std::unique_ptr<SqliteJobStore>> Open(const std::string& data_dir);
 
   absl::StatusOr<StoredState> Load() override;
   absl::StatusOr<int64_t> NextTerm() override;
   absl::Status Commit(const WriteBatch& batch) override;
 
+  // Number of the last change; grows by one with every commit and every term.
+  int64_t last_change() const { return lock_->noted(); }
+
+  // How the writing connection keeps its promise, as it says itself:
+  // `journal_mode=wal synchronous=2 foreign_keys=1`.
+  absl::StatusOr<std::string> Durability();
+
  private:
   SqliteJobStore(std::unique_ptr<LockFile> lock, std::unique_ptr<Database> database);
 
+  // Runs `write` as one transaction and notes its number.
+  absl::Status RunTransaction(absl::FunctionRef<absl::Status()> write);
+  // Keeps a DataLoss: the store is not used any more.
+  absl::Status NoteFault(absl::Status status);
   absl::Status WriteAll(const WriteBatch& batch);
   absl::Status WriteJob(const cluster::JobRecord& job);
   absl::Status WriteAttempt(const std::string& job_uid, const cluster::AttemptRecord& attempt);
@@ -50,6 +65,8 @@ class SqliteJobStore final : public JobStore {
 
   std::unique_ptr<LockFile> lock_;
   std::unique_ptr<Database> database_;
+  // Not OK once the disk has failed.
+  absl::Status fault_;
 };
 
 // Reads the file that a SqliteJobStore in the same process writes, through a few

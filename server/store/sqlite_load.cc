@@ -104,6 +104,7 @@ AttemptRecord ReadAttempt(Query& query) {
 }  // namespace
 
 absl::StatusOr<StoredState> SqliteJobStore::Load() {
+  G2LL_RETURN_IF_ERROR(fault_);
   StoredState state;
   {
     G2LL_ASSIGN_OR_RETURN(Query query,

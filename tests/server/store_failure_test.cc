@@ -60,13 +60,16 @@ TEST_F(StoreFailureTest, AJobThatCannotBeStoredIsRefusedAndTakenBack) {
   EXPECT_FALSE(core_.GetJob("projects/default/jobs/a").ok());
 }
 
-TEST_F(StoreFailureTest, AStoreThatCannotBeReadBackEndsTheProcess) {
+TEST_F(StoreFailureTest, AStoreThatCannotBeReadBackEndsTheProcessWithoutAnAnswer) {
   store_.fails_commit = true;
   store_.fails_load = true;
+  bool answered = false;
   core_.CreateJob(
-      Command(), [](const absl::StatusOr<JobPtr>&) {}, now_);
+      Command(), [&](const absl::StatusOr<JobPtr>&) { answered = true; }, now_);
 
   EXPECT_EQ(core_.Flush(now_).code(), absl::StatusCode::kDataLoss);
+
+  EXPECT_FALSE(answered) << "nobody knows what is stored";
 }
 
 }  // namespace
