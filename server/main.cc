@@ -22,6 +22,8 @@
 #include "server/http/http_server.h"
 #include "server/store/data_dir.h"
 #include "server/store/integrity.h"
+#include "server/store/restore.h"
+#include "server/store/sqlite_backup.h"
 #include "server/store/sqlite_job_store.h"
 
 namespace g2ll {
@@ -29,6 +31,7 @@ namespace {
 
 constexpr int kExitFault = 1;
 constexpr int kExitSettings = 2;
+constexpr int kExitRefused = 6;
 constexpr int kIoThreads = 3;
 constexpr absl::Duration kGrace = absl::Seconds(5);
 
@@ -123,8 +126,10 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
                     // Nothing may be answered any more: what is stored is the truth.
                     std::_Exit(kExitFault);
                   }});
-  const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,
-                                    &*storage,    &metrics, &streams,     &identity};
+  const std::unique_ptr<store::BackupMaker> backups =
+      store::MakeSqliteBackupMaker(settings.data_dir);
+  const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,        &*storage,
+                                    &metrics,     &streams, &identity,    backups.get()};
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<api::GrpcServer> server,
                         api::GrpcServer::Start(settings.listen, context));
   if (!settings.address_file.empty()) {
@@ -163,6 +168,24 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   return absl::OkStatus();
 }
 
+// Does `restore`. Exit codes are those of g2ll, which starts it for its users.
+int Restore(const std::string& file, const std::string& data_dir) {
+  const absl::StatusOr<store::RestoreResult> restored =
+      store::RestoreStore(file, data_dir, absl::Now());
+  if (!restored.ok()) {
+    log::Error(std::string(restored.status().message()));
+    return absl::IsInternal(restored.status())             ? kExitFault
+           : absl::IsFailedPrecondition(restored.status()) ? kExitRefused
+                                                           : kExitSettings;
+  }
+  std::cout << "restored " << restored->num_jobs << " jobs from " << file << " into " << data_dir
+            << "; " << restored->num_stopped << " of them ran and will go on from a checkpoint\n";
+  if (!restored->put_away.empty()) {
+    std::cout << "the store that was there is now " << restored->put_away << "\n";
+  }
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   config::RawSettings flags;
   std::string config_file;
@@ -183,10 +206,18 @@ int Main(int argc, char** argv) {
                                       "File that gets the real addresses as JSON");
   auto* allow_plaintext = app.add_flag("--allow-plaintext", flags.allow_plaintext,
                                        "Listen beyond this machine without encryption");
+  std::string backup_file;
+  CLI::App* restore = app.add_subcommand(
+      "restore", "Put a backup in the place of the store of a coordinator that is stopped");
+  restore->add_option("--from", backup_file, "File that `g2ll admin backup` wrote")->required();
+  restore->add_option("--data-dir", flags.data_dir, "Directory of the store")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitSettings;
+  }
+  if (restore->parsed()) {
+    return Restore(backup_file, flags.data_dir);
   }
 
   const auto report = [](const absl::Status& status) {

@@ -43,6 +43,16 @@ absl::Status Check(Database* database, const std::string& table) {
 
 }  // namespace
 
+absl::Status CheckOwner(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(
+      Query query, database->Prepare("SELECT count(*) = 0 OR sum(name IN ('meta', 'jobs')) = 2 "
+                                     "FROM sqlite_schema WHERE type = 'table'"));
+  G2LL_RETURN_IF_ERROR(query.Step().status());
+  return query.Bool() ? absl::OkStatus()
+                      : absl::FailedPreconditionError(
+                            "this database was made by another program: name another one");
+}
+
 absl::Status CheckTables(Database* database, TableKind kind) {
   if (kind == TableKind::kAll) {
     return Check(database, "");

@@ -16,6 +16,10 @@ namespace g2ll::store {
 // State is small and read at every start; telemetry may be many gigabytes.
 enum class TableKind { kState, kTelemetry, kAll };
 
+// A database that is not empty and lacks our tables was made by something else.
+// Error: FailedPrecondition.
+absl::Status CheckOwner(Database* database);
+
 // Reads the tables and their indexes through and checks their form. Takes about a
 // second for 100 MB. Error: DataLoss that says what is wrong.
 absl::Status CheckTables(Database* database, TableKind kind);

@@ -84,6 +84,9 @@ class Database {
 
   // Runs a script of statements that return no rows.
   absl::Status Execute(const std::string& sql);
+  // For the parts of SQLite that have no form here.
+  sqlite3* connection() { return connection_; }
+
   // Makes a statement that runs on this connection end with an error. Thread safe.
   void Interrupt() { sqlite3_interrupt(connection_); }
 

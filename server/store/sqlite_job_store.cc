@@ -67,17 +67,6 @@ absl::Status CheckDurability(Database* database) {
                    "): name a data directory on a local disk"));
 }
 
-// A database that is not empty and lacks our tables was made by something else.
-absl::Status CheckOwner(Database* database) {
-  G2LL_ASSIGN_OR_RETURN(const int64_t ours,
-                        ReadNumber(database,
-                                   "SELECT count(*) = 0 OR sum(name IN ('meta', 'jobs')) = 2 "
-                                   "FROM sqlite_schema WHERE type = 'table'"));
-  return ours != 0 ? absl::OkStatus()
-                   : absl::FailedPreconditionError(
-                         "this database was made by another program: name another data directory");
-}
-
 // The file must have every change that was acknowledged.
 absl::Status CheckNewestChange(Database* database, int64_t acknowledged) {
   G2LL_ASSIGN_OR_RETURN(const int64_t stored,
