@@ -20,6 +20,7 @@
 #include "server/config/settings.h"
 #include "server/coordinator/coordinator.h"
 #include "server/http/http_server.h"
+#include "server/storage/job_file_remover.h"
 #include "server/store/data_dir.h"
 #include "server/store/integrity.h"
 #include "server/store/restore.h"
@@ -100,6 +101,12 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   core_options.lost_after = settings.lost_after;
   core_options.recovery_window = settings.recovery_window;
   core_options.storage_token = storage->token();
+  core_options.retention = {.finished_jobs = settings.finished_jobs_age,
+                            .logs = settings.logs_age,
+                            .log_bytes_per_job = settings.log_bytes_per_job,
+                            .points_per_job = settings.points_per_job,
+                            .requests = settings.requests_age,
+                            .total_bytes = settings.total_bytes};
   coordinator::Core core(core_options, store->get(), &hub, &metrics);
   const absl::Time start_time = absl::Now();
   G2LL_RETURN_IF_ERROR(core.Start(start_time));
@@ -126,6 +133,19 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
                     // Nothing may be answered any more: what is stored is the truth.
                     std::_Exit(kExitFault);
                   }});
+  const auto remover = std::make_shared<storage::JobFileRemover>(
+      &*storage, [&coordinator](const std::string& job_uid) {
+        coordinator.Post(
+            [job_uid](coordinator::Core& owned, absl::Time) { owned.FilesRemoved(job_uid); });
+      });
+  // It ends before the coordinator, which may still delete a job then.
+  coordinator.Post([weak = std::weak_ptr(remover)](coordinator::Core& owned, absl::Time) {
+    owned.SetRemover([weak](const std::string& job_uid) {
+      if (const auto live = weak.lock()) {
+        live->Add(job_uid);
+      }
+    });
+  });
   const std::unique_ptr<store::BackupMaker> backups =
       store::MakeSqliteBackupMaker(settings.data_dir);
   const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,        &*storage,

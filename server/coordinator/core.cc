@@ -62,6 +62,9 @@ absl::Status Core::LoadState() {
     requests_[id] = std::move(request);
   }
   cursors_ = std::move(state.cursors);
+  kept_ = std::move(state.kept);
+  removed_jobs_ = {state.removed_jobs.begin(), state.removed_jobs.end()};
+  purging_ = true;
   queues_.clear();
   for (cluster::QueueRecord& queue : state.queues) {
     const std::string name = queue.FullName();
@@ -158,6 +161,7 @@ absl::Status Core::Flush(absl::Time now) {
     must_schedule_ = false;
     Schedule(now);
   }
+  NoteStoredLogs(now);
   const auto changed = std::exchange(edited_, {});
   store::WriteBatch batch = std::exchange(batch_, {});
   for (const auto& [uid, job] : changed) {
@@ -194,7 +198,7 @@ absl::Status Core::Flush(absl::Time now) {
     answer(committed);
   }
   PushDesired(now);
-  return usable;
+  return PurgeSome();
 }
 
 void Core::Publish(const store::WriteBatch& batch,
@@ -221,6 +225,8 @@ void Core::Publish(const store::WriteBatch& batch,
                             job->attempts.back().workers.end());
     }
   }
+  RemoveFiles(batch.deleted_jobs);
+  purging_ = purging_ || !batch.deleted_jobs.empty() || !batch.forgotten_jobs.empty();
   for (const std::string& uid : batch.deleted_jobs) {
     hub_->PublishDeleted(uid);
     const auto watches = watches_.find(uid);
@@ -271,6 +277,7 @@ void Core::Tick(absl::Time now) {
   for (const std::string& uid : placed) {
     Reconcile(uid, now);
   }
+  TickRetention(now);
   UpdateGauges();
   must_schedule_ = true;
 }

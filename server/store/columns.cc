@@ -82,6 +82,18 @@ std::string ToColumn(const std::vector<cluster::ExcludedWorker>& excluded) {
   return Dump(array);
 }
 
+std::string ToColumn(const std::vector<cluster::LogSegment>& segments) {
+  json array = json::array();
+  for (const cluster::LogSegment& segment : segments) {
+    array.push_back({{"first", segment.first_seq},
+                     {"last", segment.last_seq},
+                     {"bytes", segment.bytes},
+                     {"firstTime", absl::ToUnixMicros(segment.first_time)},
+                     {"lastTime", absl::ToUnixMicros(segment.last_time)}});
+  }
+  return Dump(array);
+}
+
 std::string ToColumn(const cluster::JobProgress& progress) {
   json object = {{"step", progress.step},
                  {"totalSteps", progress.total_steps},
@@ -164,6 +176,17 @@ void FromColumn(const std::string& text, std::vector<cluster::ExcludedWorker>* e
   for (const json& value : Parse(text)) {
     if (value.is_object()) {
       excluded->push_back({TextAt(value, "worker"), TextAt(value, "reason")});
+    }
+  }
+}
+
+void FromColumn(const std::string& text, std::vector<cluster::LogSegment>* segments) {
+  for (const json& value : Parse(text)) {
+    if (value.is_object()) {
+      segments->push_back({IntegerAt(value, "first", 0), IntegerAt(value, "last", 0),
+                           IntegerAt(value, "bytes", 0),
+                           absl::FromUnixMicros(IntegerAt(value, "firstTime", 0)),
+                           absl::FromUnixMicros(IntegerAt(value, "lastTime", 0))});
     }
   }
 }

@@ -152,7 +152,8 @@ absl::Status Prepare(const std::string& copy, int64_t known, int64_t acknowledge
       result->num_stopped,
       ReadNumber(database.get(), "SELECT count(*) FROM attempts WHERE state <> 5"));
   G2LL_RETURN_IF_ERROR(Fence(database.get(), jump, acknowledged, now));
-  G2LL_ASSIGN_OR_RETURN(result->num_jobs, ReadNumber(database.get(), "SELECT count(*) FROM jobs"));
+  G2LL_ASSIGN_OR_RETURN(result->num_jobs,
+                        ReadNumber(database.get(), "SELECT count(*) FROM jobs WHERE removed = 0"));
   G2LL_ASSIGN_OR_RETURN(result->term,
                         ReadNumber(database.get(), "SELECT value FROM meta WHERE key = 'term'"));
   return absl::OkStatus();

@@ -142,7 +142,11 @@ absl::Status SqliteJobStore::Commit(const WriteBatch& batch) {
   if (batch.empty()) {
     return absl::OkStatus();
   }
-  return RunTransaction([&] { return WriteAll(batch); });
+  absl::Status written = RunTransaction([&] { return WriteAll(batch); });
+  if (written.ok()) {
+    NotePurges(batch);
+  }
+  return written;
 }
 
 absl::Status SqliteJobStore::RunTransaction(absl::FunctionRef<absl::Status()> write) {
@@ -173,6 +177,9 @@ absl::Status SqliteJobStore::RunTransaction(absl::FunctionRef<absl::Status()> wr
 }
 
 absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {
+  for (const std::string& job_uid : batch.deleted_jobs) {
+    G2LL_RETURN_IF_ERROR(DeleteJob(job_uid));
+  }
   for (const auto& job : batch.jobs) {
     G2LL_RETURN_IF_ERROR(WriteJob(*job));
   }
@@ -224,10 +231,7 @@ absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {
   for (const auto& [key, local_seq] : batch.cursors) {
     G2LL_RETURN_IF_ERROR(WriteCursor(key, local_seq));
   }
-  for (const std::string& job_uid : batch.deleted_jobs) {
-    G2LL_RETURN_IF_ERROR(DeleteJob(job_uid));
-  }
-  return absl::OkStatus();
+  return WriteForgotten(batch);
 }
 
 absl::Status SqliteJobStore::WriteJob(const JobRecord& job) {
@@ -365,11 +369,6 @@ absl::Status SqliteJobStore::WriteCursor(const cluster::CursorKey& key, int64_t 
                         database_->Prepare("INSERT OR REPLACE INTO cursors (job_uid, epoch, rank, "
                                            "local_seq) VALUES (?, ?, ?, ?)"));
   return query.Bind(key.job_uid).Bind(key.epoch).Bind(key.rank).Bind(local_seq).Run();
-}
-
-absl::Status SqliteJobStore::DeleteJob(const std::string& job_uid) {
-  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare("DELETE FROM jobs WHERE uid = ?"));
-  return query.Bind(job_uid).Run();
 }
 
 }  // namespace g2ll::store

@@ -1,6 +1,7 @@
 #ifndef SERVER_STORE_SQLITE_JOB_STORE_H_
 #define SERVER_STORE_SQLITE_JOB_STORE_H_
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -29,6 +30,8 @@ class SqliteJobStore final : public JobStore {
   absl::StatusOr<StoredState> Load() override;
   absl::StatusOr<int64_t> NextTerm() override;
   absl::Status Commit(const WriteBatch& batch) override;
+  absl::StatusOr<int64_t> Purge(int64_t max_rows) override;
+  absl::StatusOr<int64_t> UsedBytes() override;
 
   // Number of the last change; grows by one with every commit and every term.
   int64_t last_change() const { return lock_->noted(); }
@@ -54,7 +57,22 @@ class SqliteJobStore final : public JobStore {
   absl::Status WriteTombstone(const cluster::TombstoneRecord& tombstone);
   absl::Status WriteTelemetry(const std::string& job_uid, const TelemetryRows& rows);
   absl::Status WriteCursor(const cluster::CursorKey& key, int64_t local_seq);
+
+  // sqlite_purge.cc
+  struct PurgedJob {
+    int64_t first_metric_seq = 0;
+    int64_t first_log_seq = 0;
+    // The job's row goes too.
+    bool is_last_trace = false;
+  };
   absl::Status DeleteJob(const std::string& job_uid);
+  absl::Status WriteForgotten(const WriteBatch& batch);
+  // After a commit: what there is to purge.
+  void NotePurges(const WriteBatch& batch);
+  absl::Status LoadForgotten(StoredState* state);
+  // Rows that went; fewer than `max_rows` if none of the job is left to go.
+  absl::StatusOr<int64_t> PurgeJob(const std::string& job_uid, const PurgedJob& purge,
+                                   int64_t max_rows);
 
   absl::Status LoadJobs(StoredState* state);
   absl::Status LoadAttempts(StoredState* state);
@@ -65,6 +83,8 @@ class SqliteJobStore final : public JobStore {
 
   std::unique_ptr<LockFile> lock_;
   std::unique_ptr<Database> database_;
+  // By uid.
+  std::map<std::string, PurgedJob> purges_;
   // Not OK once the disk has failed.
   absl::Status fault_;
 };

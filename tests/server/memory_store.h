@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,6 +35,8 @@ struct MemoryDisk {
     std::map<std::string, cluster::ProjectRecord> projects;
     std::map<std::string, cluster::WorkerWish> wishes;
     std::map<int64_t, cluster::TombstoneRecord> tombstones;
+    std::map<std::string, cluster::KeptTelemetry> kept;
+    std::set<std::string> removed_jobs;
   };
   absl::Mutex mutex;
   Content content;
@@ -67,6 +70,8 @@ class MemoryStore final : public store::JobStore, public store::TelemetryReader 
       state.last_change_seq = std::max(state.last_change_seq, change_seq);
     }
     state.cursors = content.cursors;
+    state.kept = content.kept;
+    state.removed_jobs = {content.removed_jobs.begin(), content.removed_jobs.end()};
     return state;
   }
 
@@ -83,6 +88,31 @@ class MemoryStore final : public store::JobStore, public store::TelemetryReader 
       disk_->content = std::move(next);
     }
     return written;
+  }
+
+  absl::StatusOr<int64_t> Purge(int64_t max_rows) override {
+    absl::MutexLock lock(&disk_->mutex);
+    int64_t num_removed = 0;
+    const auto purge = [&](auto& rows, int64_t first_kept) {
+      while (num_removed < max_rows && !rows.empty() && rows.begin()->first < first_kept) {
+        rows.erase(rows.begin());
+        ++num_removed;
+      }
+    };
+    for (const auto& [uid, kept] : disk_->content.kept) {
+      purge(disk_->content.jobs.at(uid).metrics, kept.first_metric_seq);
+      purge(disk_->content.jobs.at(uid).logs, kept.first_log_seq);
+    }
+    return num_removed;
+  }
+
+  absl::StatusOr<int64_t> UsedBytes() override {
+    absl::MutexLock lock(&disk_->mutex);
+    int64_t bytes = 0;
+    for (const auto& [uid, job] : disk_->content.jobs) {
+      bytes += static_cast<int64_t>(100 * (1 + job.metrics.size() + job.logs.size()));
+    }
+    return bytes;
   }
 
   absl::StatusOr<std::vector<cluster::MetricRecord>> ReadMetrics(const std::string& job_uid,
@@ -111,6 +141,13 @@ class MemoryStore final : public store::JobStore, public store::TelemetryReader 
 
  private:
   static absl::Status Write(const store::WriteBatch& batch, MemoryDisk::Content* content) {
+    for (const std::string& uid : batch.deleted_jobs) {
+      content->jobs.erase(uid);
+      content->kept.erase(uid);
+      content->removed_jobs.insert(uid);
+      std::erase_if(content->checkpoints, [&](const auto& c) { return c.second.job_uid == uid; });
+      std::erase_if(content->cursors, [&](const auto& c) { return c.first.job_uid == uid; });
+    }
     for (const auto& job : batch.jobs) {
       content->jobs[job->uid].record = *job;
     }
@@ -163,11 +200,9 @@ class MemoryStore final : public store::JobStore, public store::TelemetryReader 
     for (const auto& tombstone : batch.tombstones) {
       content->tombstones[tombstone.change_seq] = tombstone;
     }
-    for (const std::string& uid : batch.deleted_jobs) {
-      content->jobs.erase(uid);
-      std::erase_if(content->checkpoints, [&](const auto& c) { return c.second.job_uid == uid; });
-      std::erase_if(content->cursors, [&](const auto& c) { return c.first.job_uid == uid; });
-    }
+    for (const auto& [uid, kept] : batch.kept) content->kept[uid] = kept;
+    for (const std::string& uid : batch.forgotten_jobs) content->removed_jobs.erase(uid);
+    for (const std::string& id : batch.forgotten_requests) content->requests.erase(id);
   }
 
   static absl::Status Twice(const std::string& uid, int64_t seq) {

@@ -1,6 +1,7 @@
 #ifndef TESTS_SERVER_STORE_CONFORMANCE_H_
 #define TESTS_SERVER_STORE_CONFORMANCE_H_
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -42,6 +43,11 @@ class StoreConformanceTest : public ::testing::TestWithParam<StoreKind> {
   void Commit(const store::WriteBatch& batch) {
     const absl::Status committed = store().Commit(batch);
     ASSERT_TRUE(committed.ok()) << committed;
+  }
+
+  void PurgeAll() {
+    while (store().Purge(1000).value() > 0) {
+    }
   }
 
  private:
@@ -186,19 +192,105 @@ TEST_P(StoreConformanceTest, DeletingAJobRemovesWhatBelongsToItAndNothingElse) {
   EXPECT_EQ(state.checkpoints[0].job_uid, "u2");
   EXPECT_EQ(state.cursors.size(), 1u);
   EXPECT_EQ(state.requests.size(), 2u) << "a late retry must not make the job anew";
+  PurgeAll();
   EXPECT_TRUE(reader().ReadMetrics("u1", 1, 10)->empty());
   EXPECT_TRUE(reader().ReadLogs("u1", 1, 10)->empty());
   EXPECT_TRUE(reader().ReadEvents("u1", 10)->empty());
   EXPECT_EQ(reader().ReadMetrics("u2", 1, 10)->size(), 1u);
 }
 
-TEST_P(StoreConformanceTest, AJobThatIsMadeAndDeletedInOneBatchIsGone) {
-  store::WriteBatch batch = FullBatch("u1");
+TEST_P(StoreConformanceTest, TheNameOfADeletedJobIsFreeInTheSameBatch) {
+  Commit(FullBatch("u1"));
+  cluster::JobRecord next = MakeJob("u2");
+  next.name = MakeJob("u1").name;
+  store::WriteBatch batch = BatchOf(next);
   batch.deleted_jobs = {"u1"};
   Commit(batch);
+  Reopen();
 
+  ASSERT_EQ(Load().jobs.size(), 1u);
+  EXPECT_EQ(Load().jobs[0].uid, "u2");
+}
+
+TEST_P(StoreConformanceTest, ADeletedJobIsRememberedUntilItIsForgotten) {
+  Commit(FullBatch("u1"));
+  store::WriteBatch removal;
+  removal.deleted_jobs = {"u1"};
+  Commit(removal);
+  PurgeAll();
+  Reopen();
+  EXPECT_THAT(Load().removed_jobs, ::testing::ElementsAre("u1"));
+
+  store::WriteBatch last;
+  last.forgotten_jobs = {"u1"};
+  Commit(last);
+  PurgeAll();
+  Reopen();
+
+  EXPECT_TRUE(Load().removed_jobs.empty());
   EXPECT_TRUE(Load().jobs.empty());
-  EXPECT_TRUE(reader().ReadMetrics("u1", 1, 10)->empty());
+  Commit(FullBatch("u1"));
+  EXPECT_EQ(Load().jobs.size(), 1u) << "nothing of it is left";
+}
+
+TEST_P(StoreConformanceTest, WhatIsNotKeptGoesAFewRowsAtATime) {
+  Commit(FullBatch("u2"));
+  store::WriteBatch batch = BatchOf(MakeJob("u1"));
+  for (int64_t seq = 1; seq <= 100; ++seq) {
+    batch.telemetry["u1"].metrics.push_back({seq, 1, seq, 0.5, "loss", 1, kRecordTime});
+    batch.telemetry["u1"].logs.push_back({seq, 1, 0, kRecordTime, "info", "line"});
+  }
+  cluster::KeptTelemetry kept;
+  kept.log_segments = {{1, 100, 400, kRecordTime, kRecordTime + absl::Seconds(1)}};
+  batch.kept["u1"] = kept;
+  Commit(batch);
+  EXPECT_EQ(store().Purge(1000).value(), 0) << "all is kept";
+
+  store::WriteBatch cut;
+  cut.kept["u1"] = kept;
+  cut.kept["u1"].first_metric_seq = 51;
+  cut.kept["u1"].first_log_seq = 101;
+  Commit(cut);
+  EXPECT_EQ(store().Purge(30).value(), 30);
+  Reopen();
+  EXPECT_EQ(Load().kept.at("u1"), cut.kept.at("u1"));
+  EXPECT_EQ(store().Purge(100).value(), 100) << "a new process goes on";
+  EXPECT_EQ(store().Purge(100).value(), 20);
+  EXPECT_EQ(store().Purge(100).value(), 0);
+
+  EXPECT_EQ(reader().ReadMetrics("u1", 1, 100)->size(), 50u);
+  EXPECT_EQ(reader().ReadMetrics("u1", 1, 100)->front().seq, 51);
+  EXPECT_TRUE(reader().ReadLogs("u1", 1, 100)->empty());
+  EXPECT_EQ(reader().ReadMetrics("u2", 1, 100)->size(), 1u);
+}
+
+TEST_P(StoreConformanceTest, ForgottenRequestsAreGone) {
+  Commit(FullBatch("u1"));
+  store::WriteBatch batch;
+  batch.forgotten_requests = {"request-u1", "no-such-request"};
+  Commit(batch);
+  Reopen();
+
+  EXPECT_TRUE(Load().requests.empty());
+}
+
+TEST_P(StoreConformanceTest, RowsTakeRoomAndGiveItBack) {
+  Commit(FullBatch("u1"));
+  const int64_t before = store().UsedBytes().value();
+  store::WriteBatch batch;
+  for (int64_t seq = 2; seq <= 2000; ++seq) {
+    batch.telemetry["u1"].logs.push_back({seq, 1, 0, kRecordTime, "info", std::string(100, 'x')});
+  }
+  Commit(batch);
+  const int64_t full = store().UsedBytes().value();
+  EXPECT_GT(full, before);
+
+  store::WriteBatch cut;
+  cut.kept["u1"].first_log_seq = 2001;
+  Commit(cut);
+  PurgeAll();
+
+  EXPECT_LT(store().UsedBytes().value(), full);
 }
 
 TEST_P(StoreConformanceTest, ReadersSeeACommitAtOnceAndPagesHaveNoHoles) {

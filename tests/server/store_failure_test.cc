@@ -23,6 +23,8 @@ class FailingStore final : public store::JobStore {
   absl::Status Commit(const store::WriteBatch&) override {
     return fails_commit ? absl::ResourceExhaustedError("disk full") : absl::OkStatus();
   }
+  absl::StatusOr<int64_t> Purge(int64_t) override { return 0; }
+  absl::StatusOr<int64_t> UsedBytes() override { return 0; }
 
   bool fails_commit = false;
   bool fails_load = false;
