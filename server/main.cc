@@ -21,8 +21,13 @@
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/steady_clock.h"
 #include "server/http/http_server.h"
+#include "server/storage/job_file_remover.h"
 #include "server/storage/whole_file.h"
+#include "server/store/data_dir.h"
 #include "server/store/fault_vfs.h"
+#include "server/store/integrity.h"
+#include "server/store/restore.h"
+#include "server/store/sqlite_backup.h"
 #include "server/store/sqlite_job_store.h"
 
 namespace g2ll {
@@ -30,6 +35,7 @@ namespace {
 
 constexpr int kExitFault = 1;
 constexpr int kExitSettings = 2;
+constexpr int kExitRefused = 6;
 constexpr int kIoThreads = 3;
 constexpr absl::Duration kGrace = absl::Seconds(5);
 
@@ -48,6 +54,21 @@ absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc
 
 absl::Status WithFlag(const char* flag, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", std::string(status.message())));
+}
+
+// What is known of the stored telemetry, which is read through after the start.
+enum class StoreCheck { kRunning, kSound, kDamaged };
+
+const char* Note(StoreCheck check) {
+  switch (check) {
+    case StoreCheck::kRunning:
+      return "note: stored metrics and logs are still being checked\n";
+    case StoreCheck::kDamaged:
+      return "note: stored metrics or logs are damaged, see the log\n";
+    case StoreCheck::kSound:
+      return "";
+  }
+  return "";
 }
 
 // Builds everything from leaf to root, serves until SIGTERM or SIGINT, and drains.
@@ -73,16 +94,25 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   core_options.lost_after = settings.lost_after;
   core_options.recovery_window = settings.recovery_window;
   core_options.storage_token = storage->token();
+  core_options.retention = {.finished_jobs = settings.finished_jobs_age,
+                            .logs = settings.logs_age,
+                            .log_bytes_per_job = settings.log_bytes_per_job,
+                            .points_per_job = settings.points_per_job,
+                            .requests = settings.requests_age,
+                            .total_bytes = settings.total_bytes};
   coordinator::Core core(core_options, store->get(), &hub, &metrics);
   coordinator::SteadyClock clock;
   const absl::Time start_time = clock.Now();
   G2LL_RETURN_IF_ERROR(core.Start(start_time));
 
   std::atomic<bool> ready = false;
+  std::atomic<StoreCheck> store_check = StoreCheck::kRunning;
   G2LL_ASSIGN_OR_RETURN(
       std::unique_ptr<http::HttpServer> http,
-      http::HttpServer::Start(settings.http_listen, {[&metrics] { return metrics.Serialize(); },
-                                                     [&ready] { return ready.load(); }}));
+      http::HttpServer::Start(
+          settings.http_listen,
+          {[&metrics] { return metrics.Serialize(); }, [&ready] { return ready.load(); },
+           [&store_check] { return std::string(Note(store_check.load())); }}));
   const api::ServerIdentity identity{G2LL_VERSION, core.term(), start_time,
                                      http->address().ToString()};
   api::OpenStreams streams;
@@ -97,8 +127,23 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
                     // Nothing may be answered any more: what is stored is the truth.
                     std::_Exit(kExitFault);
                   }});
-  const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,
-                                    &*storage,    &metrics, &streams,     &identity};
+  const auto remover = std::make_shared<storage::JobFileRemover>(
+      &*storage, [&coordinator](const std::string& job_uid) {
+        coordinator.Post(
+            [job_uid](coordinator::Core& owned, absl::Time) { owned.FilesRemoved(job_uid); });
+      });
+  // It ends before the coordinator, which may still delete a job then.
+  coordinator.Post([weak = std::weak_ptr(remover)](coordinator::Core& owned, absl::Time) {
+    owned.SetRemover([weak](const std::string& job_uid) {
+      if (const auto live = weak.lock()) {
+        live->Add(job_uid);
+      }
+    });
+  });
+  const std::unique_ptr<store::BackupMaker> backups =
+      store::MakeSqliteBackupMaker(settings.data_dir);
+  const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,        &*storage,
+                                    &metrics,     &streams, &identity,    backups.get()};
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<api::GrpcServer> server,
                         api::GrpcServer::Start(settings.listen, context));
   if (!settings.address_file.empty()) {
@@ -113,6 +158,18 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
              {"storage_root", settings.storage_root},
              {"term", core.term()},
              {"version", G2LL_VERSION}});
+  G2LL_ASSIGN_OR_RETURN(
+      const std::unique_ptr<store::TelemetryCheck> check,
+      store::TelemetryCheck::Start(
+          settings.data_dir, [&store_check, &metrics, &settings](const absl::Status& found) {
+            store_check = found.ok() ? StoreCheck::kSound : StoreCheck::kDamaged;
+            metrics.SetStoreDamaged(!found.ok());
+            if (!found.ok()) {
+              log::Error("stored metrics, logs or events are damaged; everything else is sound",
+                         {{"error", std::string(found.message())},
+                          {"repair", store::RepairAdvice(settings.data_dir)}});
+            }
+          }));
 
   G2LL_FAILPOINT("server.ready.after");
   int signal = 0;
@@ -151,6 +208,24 @@ absl::Status ArmFailpoints() {
   return absl::OkStatus();
 }
 
+// Does `restore`. Exit codes are those of g2ll, which starts it for its users.
+int Restore(const std::string& file, const std::string& data_dir) {
+  const absl::StatusOr<store::RestoreResult> restored =
+      store::RestoreStore(file, data_dir, absl::Now());
+  if (!restored.ok()) {
+    log::Error(std::string(restored.status().message()));
+    return absl::IsInternal(restored.status())             ? kExitFault
+           : absl::IsFailedPrecondition(restored.status()) ? kExitRefused
+                                                           : kExitSettings;
+  }
+  std::cout << "restored " << restored->num_jobs << " jobs from " << file << " into " << data_dir
+            << "; " << restored->num_stopped << " of them ran and will go on from a checkpoint\n";
+  if (!restored->put_away.empty()) {
+    std::cout << "the store that was there is now " << restored->put_away << "\n";
+  }
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   config::RawSettings flags;
   std::string config_file;
@@ -174,10 +249,18 @@ int Main(int argc, char** argv) {
   bool list_failpoints = false;
   app.add_flag("--list-failpoints", list_failpoints,
                "Print the fail points of a build that has them");
+  std::string backup_file;
+  CLI::App* restore = app.add_subcommand(
+      "restore", "Put a backup in the place of the store of a coordinator that is stopped");
+  restore->add_option("--from", backup_file, "File that `g2ll admin backup` wrote")->required();
+  restore->add_option("--data-dir", flags.data_dir, "Directory of the store")->required();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitSettings;
+  }
+  if (restore->parsed()) {
+    return Restore(backup_file, flags.data_dir);
   }
 
   if (list_failpoints) {
@@ -226,10 +309,10 @@ int Main(int argc, char** argv) {
   G2LL_FAILPOINT("server.stop.closed");
   if (!served.ok()) {
     report(served);
-    // What a user can set right: an address, a directory, another coordinator.
+    // What a user can set right: an address, a directory, another coordinator, a store.
     const bool is_setting = absl::IsFailedPrecondition(served) ||
                             absl::IsResourceExhausted(served) || absl::IsPermissionDenied(served) ||
-                            absl::IsInvalidArgument(served);
+                            absl::IsInvalidArgument(served) || absl::IsDataLoss(served);
     return is_setting ? kExitSettings : kExitFault;
   }
   log::Info("stopped");

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "g2ll/v1/admin.grpc.pb.h"
 #include "proto/common/status_macros.h"
+#include "server/api/backup_source.h"
 #include "server/api/services.h"
 #include "server/api/unary.h"
 #include "server/wire/time_wire.h"
@@ -98,6 +99,17 @@ class AdminService final : public v1::AdminService::CallbackService {
     *response->mutable_start_time() = wire::ToProto(context_.identity->start_time);
     response->set_http_address(context_.identity->http_address);
     return FinishNow(call, absl::OkStatus());
+  }
+
+  grpc::ServerWriteReactor<v1::FileChunk>* StreamBackup(grpc::CallbackServerContext*,
+                                                        const v1::StreamBackupRequest*) override {
+    auto [driver, reactor] = StreamDriver<v1::FileChunk>::Make(context_.pool, context_.streams);
+    driver->Start(std::make_unique<BackupSource>(context_.backups, [weak = std::weak_ptr(driver)] {
+      if (const auto live = weak.lock()) {
+        live->Wake();
+      }
+    }));
+    return reactor;
   }
 
  private:

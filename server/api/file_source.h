@@ -21,8 +21,10 @@ class FileSource final : public StreamSource<v1::FileChunk> {
   using List = std::function<absl::StatusOr<std::vector<storage::FileToSend>>()>;
 
   // `damaged_reason` is what a file that is missing or differs is reported with.
-  FileSource(List list, std::string damaged_reason)
-      : list_(std::move(list)), damaged_reason_(std::move(damaged_reason)) {}
+  FileSource(List list, std::string damaged_reason, int64_t piece_bytes = int64_t{1} << 20)
+      : list_(std::move(list)),
+        damaged_reason_(std::move(damaged_reason)),
+        piece_bytes_(piece_bytes) {}
 
   Step Next(v1::FileChunk* response, absl::Status* status) override {
     if (!streamer_.has_value()) {
@@ -31,7 +33,7 @@ class FileSource final : public StreamSource<v1::FileChunk> {
         *status = files.status();
         return Step::kEnd;
       }
-      streamer_.emplace(*std::move(files));
+      streamer_.emplace(*std::move(files), piece_bytes_);
     }
     absl::StatusOr<std::optional<storage::FilePiece>> piece = streamer_->Next();
     if (!piece.ok()) {
@@ -52,6 +54,7 @@ class FileSource final : public StreamSource<v1::FileChunk> {
  private:
   const List list_;
   const std::string damaged_reason_;
+  const int64_t piece_bytes_;
   std::optional<storage::FileStreamer> streamer_;
 };
 

@@ -11,6 +11,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/metrics/server_metrics.h"
 #include "server/storage/storage_root.h"
+#include "server/store/backup.h"
 #include "server/store/job_store.h"
 #include "server/telemetry/hub.h"
 #include "server/telemetry/io_pool.h"
@@ -35,6 +36,7 @@ struct ServiceContext {
   metrics::ServerMetrics* metrics = nullptr;
   OpenStreams* streams = nullptr;
   const ServerIdentity* identity = nullptr;
+  store::BackupMaker* backups = nullptr;
 };
 
 // The services of package g2ll.v1. Their methods never block a gRPC thread.

@@ -330,6 +330,29 @@ struct WorkerWish {
   absl::Time time = absl::InfinitePast();
 };
 
+// A stretch of a job's log that goes as a whole.
+struct LogSegment {
+  int64_t first_seq = 0;
+  int64_t last_seq = 0;
+  // Of text.
+  int64_t bytes = 0;
+  // When its first and its last line were stored.
+  absl::Time first_time = absl::InfinitePast();
+  absl::Time last_time = absl::InfinitePast();
+
+  bool operator==(const LogSegment&) const = default;
+};
+
+// Which telemetry of a job is kept: everything from these numbers on.
+struct KeptTelemetry {
+  int64_t first_metric_seq = 1;
+  int64_t first_log_seq = 1;
+  // All kept lines, oldest first.
+  std::vector<LogSegment> log_segments;
+
+  bool operator==(const KeptTelemetry&) const = default;
+};
+
 // Whose telemetry a cursor counts.
 struct CursorKey {
   std::string job_uid;

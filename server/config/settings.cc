@@ -11,11 +11,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "proto/common/status_macros.h"
+#include "server/config/quantity.h"
 
 namespace g2ll::config {
 namespace {
 
 constexpr uintmax_t kLargestFile = 64 * 1024;
+constexpr char kRetention[] = "retention";
 
 std::map<std::string, std::string*> TextKeys(RawSettings* settings) {
   return {{"listen", &settings->listen},
@@ -26,12 +29,26 @@ std::map<std::string, std::string*> TextKeys(RawSettings* settings) {
           {"addressFile", &settings->address_file},
           {"lease", &settings->lease},
           {"lostAfter", &settings->lost_after},
-          {"recoveryWindow", &settings->recovery_window}};
+          {"recoveryWindow", &settings->recovery_window},
+          {"retention.finishedJobs", &settings->finished_jobs_age},
+          {"retention.logs", &settings->logs_age},
+          {"retention.logBytesPerJob", &settings->log_bytes_per_job},
+          {"retention.pointsPerJob", &settings->points_per_job},
+          {"retention.requests", &settings->requests_age},
+          {"retention.totalBytes", &settings->total_bytes}};
 }
 
-absl::Status ReadEntry(const YAML::Node& key_node, const YAML::Node& value, RawSettings* settings) {
+// `prefix` is the path of the map that the entry stands in, with a dot at its end.
+absl::Status ReadEntry(const std::string& prefix, const YAML::Node& key_node,
+                       const YAML::Node& value, RawSettings* settings) {
   const auto texts = TextKeys(settings);
-  const std::string key = key_node.IsScalar() ? key_node.Scalar() : "";
+  const std::string key = prefix + (key_node.IsScalar() ? key_node.Scalar() : "");
+  if (key == kRetention && value.IsMap()) {
+    for (const auto& entry : value) {
+      G2LL_RETURN_IF_ERROR(ReadEntry(key + ".", entry.first, entry.second, settings));
+    }
+    return absl::OkStatus();
+  }
   const auto at_line = [&](const std::string& what) {
     return absl::InvalidArgumentError(absl::StrCat("line ", key_node.Mark().line + 1, ": ", what));
   };
@@ -66,6 +83,33 @@ std::optional<absl::Duration> ReadDuration(const std::string& name, const std::s
     return std::nullopt;
   }
   return duration;
+}
+
+// Takes what a reader of one form of text gives, else a fault.
+template <typename Value>
+Value Take(const std::string& name, const std::string& text, const std::optional<Value>& value,
+           const char* example, std::vector<std::string>* faults) {
+  if (!value.has_value()) {
+    faults->push_back(
+        absl::StrCat(name, ": '", text, "' is not of the form ", example, " or none"));
+  }
+  return value.value_or(Value());
+}
+
+void ReadRetention(const RawSettings& raw, Settings* settings, std::vector<std::string>* faults) {
+  const auto age = [&](const char* name, const std::string& text) {
+    return Take(name, text, ParseAge(text), "30d or 12h", faults);
+  };
+  const auto bytes = [&](const char* name, const std::string& text) {
+    return Take(name, text, ParseBytes(text), "512MiB or 1GiB", faults);
+  };
+  settings->finished_jobs_age = age("retention.finishedJobs", raw.finished_jobs_age);
+  settings->logs_age = age("retention.logs", raw.logs_age);
+  settings->requests_age = age("retention.requests", raw.requests_age);
+  settings->log_bytes_per_job = bytes("retention.logBytesPerJob", raw.log_bytes_per_job);
+  settings->total_bytes = bytes("retention.totalBytes", raw.total_bytes);
+  settings->points_per_job = Take("retention.pointsPerJob", raw.points_per_job,
+                                  ParseCount(raw.points_per_job), "10000000", faults);
 }
 
 std::optional<net::HostPort> ReadAddress(const std::string& flag, const std::string& text,
@@ -108,7 +152,8 @@ absl::Status ReadFile(const std::string& path, RawSettings* settings) {
     return absl::InvalidArgumentError(absl::StrCat("--config ", path, ": no map of settings"));
   }
   for (const auto& entry : document) {
-    if (const absl::Status status = ReadEntry(entry.first, entry.second, settings); !status.ok()) {
+    if (const absl::Status status = ReadEntry("", entry.first, entry.second, settings);
+        !status.ok()) {
       return absl::InvalidArgumentError(
           absl::StrCat("--config ", path, ": ", std::string(status.message())));
     }
@@ -142,6 +187,7 @@ absl::StatusOr<Settings> Check(const RawSettings& raw) {
       ReadDuration("lostAfter", raw.lost_after, &faults).value_or(absl::ZeroDuration());
   settings.recovery_window =
       ReadDuration("recoveryWindow", raw.recovery_window, &faults).value_or(absl::ZeroDuration());
+  ReadRetention(raw, &settings, &faults);
   if (faults.empty() && settings.lost_after < settings.lease) {
     faults.push_back("lostAfter: it must not be shorter than lease");
   }

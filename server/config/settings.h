@@ -1,6 +1,7 @@
 #ifndef SERVER_CONFIG_SETTINGS_H_
 #define SERVER_CONFIG_SETTINGS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -24,6 +25,13 @@ struct RawSettings {
   std::string lease = "15s";
   std::string lost_after = "20s";
   std::string recovery_window = "25s";
+  // How long what is stored is kept; `none` is no limit.
+  std::string finished_jobs_age = "90d";
+  std::string logs_age = "30d";
+  std::string log_bytes_per_job = "1GiB";
+  std::string points_per_job = "10000000";
+  std::string requests_age = "7d";
+  std::string total_bytes = "50GiB";
 };
 
 // Settings that have been checked.
@@ -37,11 +45,19 @@ struct Settings {
   absl::Duration lease;
   absl::Duration lost_after;
   absl::Duration recovery_window;
+  // Infinite and 0 are no limit.
+  absl::Duration finished_jobs_age;
+  absl::Duration logs_age;
+  int64_t log_bytes_per_job = 0;
+  int64_t points_per_job = 0;
+  absl::Duration requests_age;
+  int64_t total_bytes = 0;
 };
 
 // Reads a YAML file over `settings`. Keys: listen, httpListen, dataDir,
 // storageRoot, logFormat, addressFile, allowPlaintext, lease, lostAfter,
-// recoveryWindow. Error: InvalidArgument that names file, line and key.
+// recoveryWindow, and below `retention` finishedJobs, logs, logBytesPerJob,
+// pointsPerJob, requests, totalBytes. Error: InvalidArgument that names file, line and key.
 absl::Status ReadFile(const std::string& path, RawSettings* settings);
 
 // Checks settings. Error: InvalidArgument with one line for each wrong one.

@@ -68,6 +68,9 @@ absl::Status Core::LoadState() {
     requests_[id] = std::move(request);
   }
   cursors_ = std::move(state.cursors);
+  kept_ = std::move(state.kept);
+  removed_jobs_ = {state.removed_jobs.begin(), state.removed_jobs.end()};
+  purging_ = true;
   queues_.clear();
   for (cluster::QueueRecord& queue : state.queues) {
     const std::string name = queue.FullName();
@@ -193,6 +196,7 @@ absl::Status Core::Flush(absl::Time now) {
     must_schedule_ = false;
     Schedule(now);
   }
+  NoteStoredLogs(now);
   const auto changed = std::exchange(edited_, {});
   store::WriteBatch batch = std::exchange(batch_, {});
   for (const auto& [uid, job] : changed) {
@@ -217,6 +221,11 @@ absl::Status Core::Flush(absl::Time now) {
     log::Error("changes could not be stored; they are taken back",
                {{"error", std::string(committed.message())}});
     usable = LoadState();
+    if (!usable.ok()) {
+      // What was stored is not known, so no answer would be true.
+      answers_.clear();
+      return usable;
+    }
     committed = net::WithReason(
         absl::UnavailableError(absl::StrCat("the change could not be stored (",
                                             std::string(committed.message()), "); try again")),
@@ -229,7 +238,10 @@ absl::Status Core::Flush(absl::Time now) {
   G2LL_FAILPOINT("core.flush.answered");
   PushDesired(now);
   G2LL_FAILPOINT("core.flush.pushed");
-  return usable;
+  if (!usable.ok()) {
+    return usable;
+  }
+  return PurgeSome();
 }
 
 void Core::Publish(const store::WriteBatch& batch,
@@ -256,6 +268,8 @@ void Core::Publish(const store::WriteBatch& batch,
                             job->attempts.back().workers.end());
     }
   }
+  RemoveFiles(batch.deleted_jobs);
+  purging_ = purging_ || !batch.deleted_jobs.empty() || !batch.forgotten_jobs.empty();
   for (const std::string& uid : batch.deleted_jobs) {
     hub_->PublishDeleted(uid);
     const auto watches = watches_.find(uid);
@@ -317,6 +331,7 @@ void Core::Tick(absl::Time now) {
     Reconcile(uid, now);
   }
   Scan(now);
+  TickRetention(now);
   UpdateGauges();
   must_schedule_ = true;
 }

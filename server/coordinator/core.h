@@ -197,8 +197,15 @@ class Core {
   // Runs after the next commit, with its result.
   void AfterCommit(Answer answer) { answers_.push_back(std::move(answer)); }
   // Schedules, commits, publishes and answers. Error: the commit failed and the
-  // stored state could not be read back; the process must end.
+  // stored state could not be read back; nobody is answered, and the process must end.
   absl::Status Flush(absl::Time now);
+
+  // Removes the folders of a deleted job and answers with FilesRemoved; called after the
+  // commit that deletes it. MUST return at once.
+  using JobRemover = std::function<void(const std::string& job_uid)>;
+  // Hands it what earlier coordinators left, too.
+  void SetRemover(JobRemover remover);
+  void FilesRemoved(const std::string& job_uid);
 
   int64_t term() const { return term_; }
 
@@ -370,6 +377,22 @@ class Core {
   void RecordRollback(cluster::JobRecord& job, const cluster::AttemptRecord& attempt,
                       absl::Time now);
 
+  // core_retention.cc
+  // Error: FailedPrecondition (IN_USE), a checkpoint of the job is pinned or needed by a
+  // job that has not ended.
+  absl::Status CheckUnused(const cluster::JobRecord& job) const;
+  // Forgets an ended job; its files go after the commit.
+  void RemoveJob(const std::string& job_uid);
+  void RemoveFiles(const std::vector<std::string>& deleted_jobs);
+  RetentionFacts FactsOf(const cluster::JobRecord& job) const;
+  void Cut(const cluster::JobRecord& job, const RetentionCut& cut, absl::Time now);
+  void RetainJob(const std::string& job_uid, absl::Time now);
+  void TickRetention(absl::Time now);
+  void MakeSpace(absl::Time now);
+  void NoteStoredLogs(absl::Time now);
+  // Lets some rows go that are not kept any more. Error: the store is lost.
+  absl::Status PurgeSome();
+
   const CoreOptions options_;
   store::JobStore* const store_;
   telemetry::TelemetryHub* const hub_;
@@ -381,6 +404,9 @@ class Core {
   std::map<std::string, cluster::CheckpointRecord> checkpoints_;
   std::map<std::string, cluster::RequestRecord> requests_;
   std::map<cluster::CursorKey, int64_t> cursors_;
+  std::map<std::string, cluster::KeptTelemetry> kept_;
+  // Deleted jobs whose folders may still be there.
+  std::set<std::string> removed_jobs_;
   // By full name.
   std::map<std::string, cluster::QueueRecord> queues_;
   std::map<std::string, cluster::ProjectRecord> projects_;
@@ -405,6 +431,12 @@ class Core {
   std::map<std::string, Worker> workers_;
   std::map<std::string, Check> checks_;
   std::map<std::string, std::map<int64_t, JobWatch>> watches_;
+  JobRemover remover_;
+  // Where the next tick goes on looking for what may go.
+  std::string retained_job_;
+  std::string retained_request_;
+  // Rows may be left that the store can purge.
+  bool purging_ = true;
   int64_t next_number_ = 1;
   absl::Time recovery_end_ = absl::InfinitePast();
   absl::Time next_scan_ = absl::InfinitePast();

@@ -274,25 +274,8 @@ absl::Status Core::DeleteJob(const JobRequest& request) {
       }
     }
   }
-  const std::string uid = job->uid;
-  uid_by_name_.erase(full_name);
-  by_time_.erase({job->create_time, uid});
-  jobs_.erase(uid);
-  for (const auto& [step, id] : checkpoints_of_[uid]) {
-    checkpoints_.erase(id);
-  }
-  checkpoints_of_.erase(uid);
-  cursors_.erase(cursors_.lower_bound({uid, INT64_MIN, INT32_MIN}),
-                 cursors_.upper_bound({uid, INT64_MAX, INT32_MAX}));
-  // Rows of this batch that name the job would come back after it is gone.
-  batch_.telemetry.erase(uid);
-  std::erase_if(batch_.cursors, [&](const auto& cursor) { return cursor.first.job_uid == uid; });
-  std::erase_if(batch_.events, [&](const auto& event) { return event.job_uid == uid; });
-  std::erase_if(batch_.checkpoints, [&](const auto& entry) { return entry.job_uid == uid; });
-  batch_.deleted_jobs.push_back(uid);
-  cluster::TombstoneRecord tombstone{++last_change_seq_, uid, job->project, job->name};
-  batch_.tombstones.push_back(tombstone);
-  tombstones_[tombstone.change_seq] = std::move(tombstone);
+  G2LL_RETURN_IF_ERROR(CheckUnused(*job));
+  RemoveJob(job->uid);
   G2LL_FAILPOINT("core.job.deleted");
   return absl::OkStatus();
 }

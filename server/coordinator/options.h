@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "server/coordinator/retention.h"
 #include "server/scheduler/plan.h"
 
 namespace g2ll::coordinator {
@@ -40,6 +41,7 @@ struct CoreOptions {
   // Content of the token file of the storage root.
   std::string storage_token;
   scheduler::SchedulingPolicy scheduling;
+  RetentionPolicy retention;
 };
 
 }  // namespace g2ll::coordinator

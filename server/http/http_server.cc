@@ -53,7 +53,8 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(const net::HostPor
   http.Get("/readyz", [shown](const httplib::Request&, httplib::Response& response) {
     const bool ready = shown->is_ready();
     response.status = ready ? 200 : 503;
-    response.set_content(ready ? "ready\n" : "not ready\n", "text/plain");
+    const std::string note = shown->note == nullptr ? "" : shown->note();
+    response.set_content(absl::StrCat(ready ? "ready\n" : "not ready\n", note), "text/plain");
   });
 
   int port = address.port;

@@ -18,6 +18,8 @@ class HttpServer {
   struct Pages {
     std::function<std::string()> metrics;
     std::function<bool()> is_ready;
+    // A line for `/readyz` that says what is still going on; empty for none.
+    std::function<std::string()> note;
   };
 
   // Error: FailedPrecondition that names the address and why it cannot be used.

@@ -48,6 +48,11 @@ struct ServerMetrics::Series {
                                              .Help("Store transactions that failed.")
                                              .Register(registry)
                                              .Add({});
+  prometheus::Gauge& store_damaged = BuildGauge()
+                                         .Name("g2ll_store_damaged")
+                                         .Help("1 if a check of the store has found damage.")
+                                         .Register(registry)
+                                         .Add({});
   prometheus::Histogram& cycle_seconds = BuildHistogram()
                                              .Name("g2ll_scheduler_cycle_seconds")
                                              .Help("Time of one scheduling decision.")
@@ -120,6 +125,10 @@ void ServerMetrics::ObserveCommit(absl::Duration duration) {
 }
 
 void ServerMetrics::AddCommitFailure() { series_->commit_failures.Increment(); }
+
+void ServerMetrics::SetStoreDamaged(bool is_damaged) {
+  series_->store_damaged.Set(is_damaged ? 1 : 0);
+}
 
 void ServerMetrics::ObserveSchedulerCycle(absl::Duration duration) {
   series_->cycle_seconds.Observe(absl::ToDoubleSeconds(duration));

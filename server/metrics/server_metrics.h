@@ -24,6 +24,8 @@ class ServerMetrics {
   void AddLogLines(int64_t count);
   void ObserveCommit(absl::Duration duration);
   void AddCommitFailure();
+  // Whether a check of the store has found damage.
+  void SetStoreDamaged(bool is_damaged);
   void ObserveSchedulerCycle(absl::Duration duration);
   // A write of an attempt that may not write any more; `kind` says what was old: `epoch`,
   // `attempt`, `worker`, `incarnation` or `term`.

@@ -8,13 +8,9 @@
 #include "proto/common/status_macros.h"
 
 namespace g2ll::storage {
-namespace {
 
-constexpr int64_t kPieceBytes = int64_t{1} << 20;
-
-}  // namespace
-
-FileStreamer::FileStreamer(std::vector<FileToSend> files) : files_(std::move(files)) {}
+FileStreamer::FileStreamer(std::vector<FileToSend> files, int64_t piece_bytes)
+    : files_(std::move(files)), piece_bytes_(piece_bytes) {}
 
 absl::Status FileStreamer::OpenCurrent() {
   const FileToSend& file = files_[file_index_];
@@ -42,7 +38,7 @@ absl::StatusOr<std::optional<FilePiece>> FileStreamer::Next() {
   piece.name = file.name;
   piece.offset = offset_;
   piece.total_size = total_size_;
-  const int64_t size = std::min(kPieceBytes, total_size_ - offset_);
+  const int64_t size = std::min(piece_bytes_, total_size_ - offset_);
   piece.bytes.resize(static_cast<size_t>(size));
   stream_.read(piece.bytes.data(), static_cast<std::streamsize>(size));
   if (stream_.gcount() != size) {

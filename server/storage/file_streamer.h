@@ -32,11 +32,12 @@ struct FilePiece {
   std::string sha256;
 };
 
-// Cuts files into pieces of at most 1 MiB, one file after the other, and checks
-// digests on the way. Reads the disk; used by one thread at a time.
+// Cuts files into pieces, one file after the other, and checks digests on the way.
+// Reads the disk; used by one thread at a time.
 class FileStreamer {
  public:
-  explicit FileStreamer(std::vector<FileToSend> files);
+  // A piece has at most `piece_bytes`, from 1 to 1 MiB.
+  explicit FileStreamer(std::vector<FileToSend> files, int64_t piece_bytes = int64_t{1} << 20);
 
   // The next piece, or nothing after the last one. An empty file is one empty
   // piece. Error: DataLoss if a file is missing, shrinks or differs from its digest.
@@ -46,6 +47,7 @@ class FileStreamer {
   absl::Status OpenCurrent();
 
   std::vector<FileToSend> files_;
+  int64_t piece_bytes_;
   size_t file_index_ = 0;
   std::ifstream stream_;
   bool is_open_ = false;

@@ -192,6 +192,14 @@ absl::Status StorageRoot::VerifyCheckpoint(std::string_view directory,
   }
 }
 
+absl::Status StorageRoot::RemoveTree(std::string_view directory) const {
+  G2LL_ASSIGN_OR_RETURN(const std::string absolute, Resolve(directory));
+  std::error_code error;
+  fs::remove_all(absolute, error);
+  return error ? absl::InternalError(absl::StrCat(std::string(directory), ": ", error.message()))
+               : absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<std::string>> StorageRoot::ListFiles(std::string_view directory) const {
   G2LL_ASSIGN_OR_RETURN(const std::string absolute, Resolve(directory));
   std::error_code error;

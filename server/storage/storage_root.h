@@ -53,6 +53,10 @@ class StorageRoot {
   // reading all of it. Errors: those of ReadManifest.
   absl::Status VerifyCheckpoint(std::string_view directory, std::string_view manifest_sha256) const;
 
+  // Removes a directory with everything in it; none is fine. Links in it go, never what
+  // they lead to. Errors: InvalidArgument (path), Internal (names the cause).
+  absl::Status RemoveTree(std::string_view directory) const;
+
   // Regular files below a directory, relative to it, sorted. Links are left out.
   // Errors: InvalidArgument (path), NotFound.
   absl::StatusOr<std::vector<std::string>> ListFiles(std::string_view directory) const;

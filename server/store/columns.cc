@@ -18,6 +18,17 @@ std::string Dump(const json& value) {
 
 json Parse(const std::string& text) { return json::parse(text, nullptr, false); }
 
+// Values of an object; what is missing or of another type is the fallback.
+std::string TextAt(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+int64_t IntegerAt(const json& object, const char* key, int64_t fallback) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : fallback;
+}
+
 std::string NumberText(double value) { return absl::StrFormat("%.17g", value); }
 
 double Number(const json& object, const char* key) {
@@ -71,6 +82,18 @@ std::string ToColumn(const std::vector<cluster::ExcludedWorker>& excluded) {
   return Dump(array);
 }
 
+std::string ToColumn(const std::vector<cluster::LogSegment>& segments) {
+  json array = json::array();
+  for (const cluster::LogSegment& segment : segments) {
+    array.push_back({{"first", segment.first_seq},
+                     {"last", segment.last_seq},
+                     {"bytes", segment.bytes},
+                     {"firstTime", absl::ToUnixMicros(segment.first_time)},
+                     {"lastTime", absl::ToUnixMicros(segment.last_time)}});
+  }
+  return Dump(array);
+}
+
 std::string ToColumn(const cluster::JobProgress& progress) {
   json object = {{"step", progress.step},
                  {"totalSteps", progress.total_steps},
@@ -104,6 +127,9 @@ std::string ToColumn(const std::optional<cluster::FailureRecord>& failure) {
 
 void FromColumn(const std::string& text, std::map<std::string, std::string>* labels) {
   const json object = Parse(text);
+  if (!object.is_object()) {
+    return;
+  }
   for (const auto& [key, value] : object.items()) {
     if (value.is_string()) {
       (*labels)[key] = value.get<std::string>();
@@ -132,7 +158,7 @@ void FromColumn(const std::string& text, std::vector<std::string>* names) {
 void FromColumn(const std::string& text, std::vector<cluster::Dependency>* dependencies) {
   for (const json& value : Parse(text)) {
     if (value.is_object()) {
-      dependencies->push_back({value.value("name", ""), value.value("uid", "")});
+      dependencies->push_back({TextAt(value, "name"), TextAt(value, "uid")});
     }
   }
 }
@@ -141,7 +167,7 @@ void FromColumn(const std::string& text, std::vector<cluster::LineageRecord>* li
   for (const json& value : Parse(text)) {
     if (value.is_object()) {
       lineage->push_back(
-          {value.value("from", ""), value.value("checkpoint", ""), value.value("sha256", "")});
+          {TextAt(value, "from"), TextAt(value, "checkpoint"), TextAt(value, "sha256")});
     }
   }
 }
@@ -149,7 +175,18 @@ void FromColumn(const std::string& text, std::vector<cluster::LineageRecord>* li
 void FromColumn(const std::string& text, std::vector<cluster::ExcludedWorker>* excluded) {
   for (const json& value : Parse(text)) {
     if (value.is_object()) {
-      excluded->push_back({value.value("worker", ""), value.value("reason", "")});
+      excluded->push_back({TextAt(value, "worker"), TextAt(value, "reason")});
+    }
+  }
+}
+
+void FromColumn(const std::string& text, std::vector<cluster::LogSegment>* segments) {
+  for (const json& value : Parse(text)) {
+    if (value.is_object()) {
+      segments->push_back({IntegerAt(value, "first", 0), IntegerAt(value, "last", 0),
+                           IntegerAt(value, "bytes", 0),
+                           absl::FromUnixMicros(IntegerAt(value, "firstTime", 0)),
+                           absl::FromUnixMicros(IntegerAt(value, "lastTime", 0))});
     }
   }
 }
@@ -159,20 +196,20 @@ void FromColumn(const std::string& text, cluster::JobProgress* progress) {
   if (!object.is_object()) {
     return;
   }
-  progress->step = object.value("step", int64_t{0});
-  progress->total_steps = object.value("totalSteps", int64_t{0});
+  progress->step = IntegerAt(object, "step", 0);
+  progress->total_steps = IntegerAt(object, "totalSteps", 0);
   progress->epoch = Number(object, "epoch");
   progress->images_per_second = Number(object, "imagesPerSecond");
   if (object.contains("etaMilliseconds")) {
-    progress->eta = absl::Milliseconds(object.value("etaMilliseconds", int64_t{0}));
+    progress->eta = absl::Milliseconds(IntegerAt(object, "etaMilliseconds", 0));
   }
 }
 
 void FromColumn(const std::string& text, std::optional<cluster::BestMetric>* best) {
   const json object = Parse(text);
   if (object.is_object() && object.contains("name")) {
-    *best = cluster::BestMetric{object.value("name", ""), Number(object, "value"),
-                                object.value("step", int64_t{0})};
+    *best = cluster::BestMetric{TextAt(object, "name"), Number(object, "value"),
+                                IntegerAt(object, "step", 0)};
   }
 }
 
@@ -182,13 +219,13 @@ void FromColumn(const std::string& text, std::optional<cluster::FailureRecord>* 
     return;
   }
   cluster::FailureRecord record;
-  record.failure_class = static_cast<cluster::FailureClass>(object.value("class", 10));
-  record.rank = object.value("rank", -1);
-  record.exit_code = object.value("exitCode", 0);
-  record.signal = object.value("signal", 0);
-  record.message = object.value("message", "");
-  record.worker = object.value("worker", "");
-  record.reason = object.value("reason", "");
+  record.failure_class = static_cast<cluster::FailureClass>(IntegerAt(object, "class", 10));
+  record.rank = static_cast<int32_t>(IntegerAt(object, "rank", -1));
+  record.exit_code = static_cast<int32_t>(IntegerAt(object, "exitCode", 0));
+  record.signal = static_cast<int32_t>(IntegerAt(object, "signal", 0));
+  record.message = TextAt(object, "message");
+  record.worker = TextAt(object, "worker");
+  record.reason = TextAt(object, "reason");
   *failure = std::move(record);
 }
 

@@ -29,6 +29,10 @@ struct StoredState {
   int64_t last_change_seq = 0;
   // Last stored local number of every reporter.
   std::map<cluster::CursorKey, int64_t> cursors;
+  // Jobs that have lines, or of which something went.
+  std::map<std::string, cluster::KeptTelemetry> kept;
+  // Uids of deleted jobs that are not forgotten yet: they may still have folders.
+  std::vector<std::string> removed_jobs;
 };
 
 // Points and lines of one job, numbers ascending.
@@ -52,13 +56,20 @@ struct WriteBatch {
   std::vector<std::string> deleted_queues;
   std::map<std::string, TelemetryRows> telemetry;
   std::map<cluster::CursorKey, int64_t> cursors;
-  // Uids of jobs that go with all that belongs to them. Applied last.
+  // What is kept of a job; rows before it go by Purge.
+  std::map<std::string, cluster::KeptTelemetry> kept;
+  // Uids of jobs that go with all that belongs to them, rows of telemetry by Purge.
+  // Applied first, so that their names are free; nothing else of the batch is theirs.
   std::vector<std::string> deleted_jobs;
+  // Uids of deleted jobs that nobody has to remember any more.
+  std::vector<std::string> forgotten_jobs;
+  std::vector<std::string> forgotten_requests;
 
   bool empty() const {
     return jobs.empty() && events.empty() && checkpoints.empty() && requests.empty() &&
            queues.empty() && projects.empty() && wishes.empty() && tombstones.empty() &&
-           deleted_queues.empty() && telemetry.empty() && cursors.empty() && deleted_jobs.empty();
+           deleted_queues.empty() && telemetry.empty() && cursors.empty() && kept.empty() &&
+           deleted_jobs.empty() && forgotten_jobs.empty() && forgotten_requests.empty();
   }
 };
 
@@ -72,8 +83,18 @@ class JobStore {
   // Adds one to the stored term and returns it; durable on return.
   virtual absl::StatusOr<int64_t> NextTerm() = 0;
 
-  // Makes the whole batch durable. On an error nothing of it is stored.
+  // Makes the whole batch durable. On an error nothing of it is stored, unless the
+  // error is DataLoss: then nobody can tell, because the disk failed at the wrong
+  // moment, and the store refuses everything from then on. The process MUST end
+  // without an answer; what a new one reads is the truth.
   virtual absl::Status Commit(const WriteBatch& batch) = 0;
+
+  // Removes at most `max_rows` rows of telemetry that are not kept any more; durable on
+  // return. Returns about how many went, 0 once nothing is left. Errors as of Commit.
+  virtual absl::StatusOr<int64_t> Purge(int64_t max_rows) = 0;
+
+  // How much room the kept rows take. Cheap.
+  virtual absl::StatusOr<int64_t> UsedBytes() = 0;
 };
 
 // Reads what was committed, beside the writer. Thread safe.

@@ -207,6 +207,19 @@ CREATE TABLE tombstones (
   project TEXT NOT NULL,
   name TEXT NOT NULL
 ) STRICT;
+)sql",
+    // What is kept of a job's telemetry; deleted jobs stay, marked, until all of them is
+    // gone: 1 while they may have folders, 2 afterwards.
+    R"sql(
+ALTER TABLE jobs ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX removed_jobs ON jobs (removed) WHERE removed > 0;
+
+CREATE TABLE kept (
+  job_uid TEXT PRIMARY KEY REFERENCES jobs (uid) ON DELETE CASCADE,
+  first_metric_seq INTEGER NOT NULL,
+  first_log_seq INTEGER NOT NULL,
+  log_segments TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 absl::StatusOr<int64_t> ReadVersion(Database* database) {

@@ -8,6 +8,9 @@
 namespace g2ll::store {
 
 absl::Status SqliteError(sqlite3* connection, int code) {
+  if (code == SQLITE_READONLY_DBMOVED) {
+    return absl::DataLossError("store: its file was moved or removed while it was open");
+  }
   const std::string message =
       absl::StrCat("store: ", connection != nullptr ? sqlite3_errmsg(connection) : "",
                    " (SQLite code ", code, ")");
@@ -26,6 +29,7 @@ absl::Status SqliteError(sqlite3* connection, int code) {
       return absl::ResourceExhaustedError(message);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_IOERR:
       return absl::DataLossError(message);
     default:
       return absl::InternalError(message);

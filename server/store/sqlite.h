@@ -76,7 +76,7 @@ class Database {
   enum class Mode { kReadWrite, kReadOnly };
 
   // Errors name the file: Unavailable (busy), PermissionDenied (read only),
-  // ResourceExhausted (disk full), DataLoss (damaged), Internal.
+  // ResourceExhausted (disk full), DataLoss (damaged, failing disk), Internal.
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path, Mode mode);
   ~Database();
   Database(const Database&) = delete;
@@ -84,6 +84,12 @@ class Database {
 
   // Runs a script of statements that return no rows.
   absl::Status Execute(const std::string& sql);
+  // For the parts of SQLite that have no form here.
+  sqlite3* connection() { return connection_; }
+
+  // Makes a statement that runs on this connection end with an error. Thread safe.
+  void Interrupt() { sqlite3_interrupt(connection_); }
+
   // `sql` is prepared once and kept; it MUST be a literal.
   absl::StatusOr<Query> Prepare(const char* sql);
 
@@ -94,7 +100,9 @@ class Database {
   std::unordered_map<const char*, sqlite3_stmt*> statements_;
 };
 
-// What went wrong on this connection, as a status that names the cause.
+// What went wrong on this connection, as a status that names the cause. DataLoss is
+// a damaged file or a disk that fails to read, write or sync: nothing that was not
+// read before can be trusted then.
 absl::Status SqliteError(sqlite3* connection, int code);
 
 }  // namespace g2ll::store

@@ -1,12 +1,6 @@
 #include "server/store/sqlite_job_store.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +8,8 @@
 #include "proto/common/failpoint.h"
 #include "proto/common/status_macros.h"
 #include "server/store/columns.h"
+#include "server/store/data_dir.h"
+#include "server/store/integrity.h"
 #include "server/store/schema.h"
 
 namespace g2ll::store {
@@ -29,15 +25,10 @@ absl::Status WithPath(const absl::Status& status, const std::string& path) {
              : absl::Status(status.code(), absl::StrCat(path, ": ", std::string(status.message())));
 }
 
-absl::Status MakeDirectory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (!std::filesystem::is_directory(path)) {
-    const std::string cause = error ? error.message() : "Not a directory";
-    return absl::FailedPreconditionError(
-        absl::StrCat("the data directory ", path, " cannot be used: ", cause));
-  }
-  return absl::OkStatus();
+absl::StatusOr<int64_t> ReadNumber(Database* database, const char* sql) {
+  G2LL_ASSIGN_OR_RETURN(Query query, database->Prepare(sql));
+  G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
+  return found ? query.Int() : 0;
 }
 
 // As many parameters as there are columns in a list.
@@ -55,16 +46,56 @@ std::string Excluded(const std::string& columns) {
   return absl::StrReplaceAll(absl::StrCat("excluded.", columns), {{", ", ", excluded."}});
 }
 
-absl::Status QuickCheck(Database* database) {
-  G2LL_ASSIGN_OR_RETURN(Query query, database->Prepare("PRAGMA quick_check(1)"));
-  G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
-  const std::string answer = found ? query.Text() : "no answer";
-  if (answer != "ok") {
-    return absl::DataLossError(absl::StrCat("the store is damaged (", answer,
-                                            "): restore it from a backup, or move it away to start "
-                                            "with an empty one"));
+constexpr char kDurable[] = "journal_mode=wal synchronous=2 foreign_keys=1";
+
+absl::StatusOr<std::string> ReadDurability(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(
+      Query query,
+      database->Prepare("SELECT 'journal_mode=' || journal_mode || ' synchronous=' || synchronous "
+                        "|| ' foreign_keys=' || foreign_keys FROM pragma_journal_mode, "
+                        "pragma_synchronous, pragma_foreign_keys"));
+  G2LL_RETURN_IF_ERROR(query.Step().status());
+  return query.Text();
+}
+
+// SQLite goes on without a word where a file system cannot do what was asked for.
+absl::Status CheckDurability(Database* database) {
+  G2LL_ASSIGN_OR_RETURN(const std::string durability, ReadDurability(database));
+  return durability == kDurable
+             ? absl::OkStatus()
+             : absl::FailedPreconditionError(absl::StrCat(
+                   "this file system cannot hold a store (", durability, " instead of ", kDurable,
+                   "): name a data directory on a local disk"));
+}
+
+// The file must have every change that was acknowledged.
+absl::Status CheckNewestChange(Database* database, int64_t acknowledged) {
+  G2LL_ASSIGN_OR_RETURN(const int64_t stored,
+                        ReadNumber(database, "SELECT value FROM meta WHERE key = 'changes'"));
+  if (stored >= acknowledged) {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      "the store ends at change ", stored, ", but ", acknowledged,
+      " were acknowledged: its log g2ll.db-wal was removed or damaged, or an older file was put in "
+      "its place; put the right files back, or to go on without those changes remove ",
+      "coordinator.lock, or "));
+}
+
+// Opens the file, checks what Load reads and brings the schema up to date.
+absl::StatusOr<std::unique_ptr<Database>> OpenChecked(const std::string& path,
+                                                      int64_t acknowledged) {
+  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
+                        Database::Open(path, Database::Mode::kReadWrite));
+  G2LL_RETURN_IF_ERROR(CheckOwner(database.get()));
+  G2LL_RETURN_IF_ERROR(database->Execute(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+      "PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;"));
+  G2LL_RETURN_IF_ERROR(CheckDurability(database.get()));
+  G2LL_RETURN_IF_ERROR(CheckTables(database.get(), TableKind::kState));
+  G2LL_RETURN_IF_ERROR(Migrate(database.get()));
+  G2LL_RETURN_IF_ERROR(CheckNewestChange(database.get(), acknowledged));
+  return database;
 }
 
 }  // namespace
@@ -73,35 +104,41 @@ SqliteJobStore::SqliteJobStore(std::unique_ptr<LockFile> lock, std::unique_ptr<D
     : lock_(std::move(lock)), database_(std::move(database)) {}
 
 absl::StatusOr<std::unique_ptr<SqliteJobStore>> SqliteJobStore::Open(const std::string& data_dir) {
-  G2LL_RETURN_IF_ERROR(MakeDirectory(data_dir));
-  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> lock,
-                        LockFile::Acquire(data_dir + "/coordinator.lock"));
+  G2LL_RETURN_IF_ERROR(PrepareDataDirectory(data_dir));
+  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<LockFile> lock, LockFile::Acquire(LockPath(data_dir)));
   G2LL_FAILPOINT_STATUS("store.open.locked");
-  const std::string path = data_dir + "/g2ll.db";
-  G2LL_ASSIGN_OR_RETURN(std::unique_ptr<Database> database,
-                        Database::Open(path, Database::Mode::kReadWrite));
-  const absl::Status opened = database->Execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-      "PRAGMA cache_size = -4096; PRAGMA journal_size_limit = 67108864;");
-  G2LL_RETURN_IF_ERROR(WithPath(opened, path));
-  G2LL_RETURN_IF_ERROR(WithPath(QuickCheck(database.get()), path));
-  G2LL_RETURN_IF_ERROR(WithPath(Migrate(database.get()), path));
+  G2LL_RETURN_IF_ERROR(CheckStoreFiles(data_dir));
+  RemoveLeftovers(data_dir);
+  const std::string path = StorePath(data_dir);
+  absl::StatusOr<std::unique_ptr<Database>> database = OpenChecked(path, lock->noted());
+  if (!database.ok()) {
+    const absl::Status fault = WithPath(database.status(), path);
+    return absl::IsDataLoss(fault) ? absl::DataLossError(absl::StrCat(std::string(fault.message()),
+                                                                      "; ", RepairAdvice(data_dir)))
+                                   : fault;
+  }
   G2LL_FAILPOINT_STATUS("store.open.ready");
-  return std::unique_ptr<SqliteJobStore>(new SqliteJobStore(std::move(lock), std::move(database)));
+  return std::unique_ptr<SqliteJobStore>(new SqliteJobStore(std::move(lock), *std::move(database)));
 }
+
+absl::Status SqliteJobStore::NoteFault(absl::Status status) {
+  if (absl::IsDataLoss(status) && fault_.ok()) {
+    fault_ = status;
+  }
+  return status;
+}
+
+absl::StatusOr<std::string> SqliteJobStore::Durability() { return ReadDurability(database_.get()); }
 
 absl::StatusOr<int64_t> SqliteJobStore::NextTerm() {
   G2LL_FAILPOINT_STATUS("store.term.before");
-  G2LL_ASSIGN_OR_RETURN(Query query,
-                        database_->Prepare("UPDATE meta SET value = value + 1 WHERE key = 'term' "
+  int64_t term = 0;
+  G2LL_RETURN_IF_ERROR(RunTransaction([&]() -> absl::Status {
+    G2LL_ASSIGN_OR_RETURN(term, ReadNumber(database_.get(),
+                                           "UPDATE meta SET value = value + 1 WHERE key = 'term' "
                                            "RETURNING value"));
-  G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());
-  if (!found) {
-    return absl::DataLossError("the store has lost its term");
-  }
-  const int64_t term = query.Int();
-  // The change is durable only after the statement has run to its end.
-  G2LL_RETURN_IF_ERROR(query.Run());
+    return term > 0 ? absl::OkStatus() : absl::DataLossError("the store has lost its term");
+  }));
   G2LL_FAILPOINT("store.term.after");
   return term;
 }
@@ -111,23 +148,48 @@ absl::Status SqliteJobStore::Commit(const WriteBatch& batch) {
     return absl::OkStatus();
   }
   G2LL_FAILPOINT_STATUS("store.commit.before");
-  G2LL_RETURN_IF_ERROR(database_->Execute("BEGIN IMMEDIATE"));
-  absl::Status written = WriteAll(batch);
+  absl::Status written = RunTransaction([&]() -> absl::Status {
+    G2LL_RETURN_IF_ERROR(WriteAll(batch));
+    return G2LL_FAILPOINT_ERROR("store.commit.written");
+  });
   if (written.ok()) {
-    written = G2LL_FAILPOINT_ERROR("store.commit.written");
-  }
-  if (written.ok()) {
-    written = database_->Execute("COMMIT");
-  }
-  if (!written.ok()) {
-    // Fails only where SQLite has rolled back by itself already.
-    database_->Execute("ROLLBACK").IgnoreError();
+    NotePurges(batch);
   }
   G2LL_FAILPOINT("store.commit.after");
   return written;
 }
 
+absl::Status SqliteJobStore::RunTransaction(absl::FunctionRef<absl::Status()> write) {
+  G2LL_RETURN_IF_ERROR(fault_);
+  G2LL_RETURN_IF_ERROR(NoteFault(database_->Execute("BEGIN IMMEDIATE")));
+  absl::Status written = write();
+  int64_t change = 0;
+  if (written.ok()) {
+    const absl::StatusOr<int64_t> counted =
+        ReadNumber(database_.get(),
+                   "INSERT INTO meta VALUES ('changes', 1) ON CONFLICT (key) DO UPDATE SET value = "
+                   "value + 1 RETURNING value");
+    change = counted.value_or(0);
+    written = counted.status();
+  }
+  if (written.ok()) {
+    written = database_->Execute("COMMIT");
+  }
+  if (written.ok()) {
+    // From here on the change is stored whatever happens: the note only helps to
+    // find out at the next start that the file has gone back.
+    lock_->Note(change).IgnoreError();
+    return written;
+  }
+  // Fails only where SQLite has rolled back by itself already.
+  database_->Execute("ROLLBACK").IgnoreError();
+  return NoteFault(written);
+}
+
 absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {
+  for (const std::string& job_uid : batch.deleted_jobs) {
+    G2LL_RETURN_IF_ERROR(DeleteJob(job_uid));
+  }
   for (const auto& job : batch.jobs) {
     G2LL_RETURN_IF_ERROR(WriteJob(*job));
   }
@@ -179,10 +241,7 @@ absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {
   for (const auto& [key, local_seq] : batch.cursors) {
     G2LL_RETURN_IF_ERROR(WriteCursor(key, local_seq));
   }
-  for (const std::string& job_uid : batch.deleted_jobs) {
-    G2LL_RETURN_IF_ERROR(DeleteJob(job_uid));
-  }
-  return absl::OkStatus();
+  return WriteForgotten(batch);
 }
 
 absl::Status SqliteJobStore::WriteJob(const JobRecord& job) {
@@ -320,11 +379,6 @@ absl::Status SqliteJobStore::WriteCursor(const cluster::CursorKey& key, int64_t 
                         database_->Prepare("INSERT OR REPLACE INTO cursors (job_uid, epoch, rank, "
                                            "local_seq) VALUES (?, ?, ?, ?)"));
   return query.Bind(key.job_uid).Bind(key.epoch).Bind(key.rank).Bind(local_seq).Run();
-}
-
-absl::Status SqliteJobStore::DeleteJob(const std::string& job_uid) {
-  G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare("DELETE FROM jobs WHERE uid = ?"));
-  return query.Bind(job_uid).Run();
 }
 
 }  // namespace g2ll::store

@@ -104,6 +104,7 @@ AttemptRecord ReadAttempt(Query& query) {
 }  // namespace
 
 absl::StatusOr<StoredState> SqliteJobStore::Load() {
+  G2LL_RETURN_IF_ERROR(fault_);
   StoredState state;
   {
     G2LL_ASSIGN_OR_RETURN(Query query,
@@ -117,11 +118,13 @@ absl::StatusOr<StoredState> SqliteJobStore::Load() {
   G2LL_RETURN_IF_ERROR(LoadRequestsAndCursors(&state));
   G2LL_RETURN_IF_ERROR(LoadQueuesAndProjects(&state));
   G2LL_RETURN_IF_ERROR(LoadWishesAndTombstones(&state));
+  G2LL_RETURN_IF_ERROR(LoadForgotten(&state));
   return state;
 }
 
 absl::Status SqliteJobStore::LoadJobs(StoredState* state) {
-  static const std::string kSql = absl::StrCat("SELECT ", kJobColumns, " FROM jobs");
+  static const std::string kSql =
+      absl::StrCat("SELECT ", kJobColumns, " FROM jobs WHERE removed = 0");
   G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare(kSql.c_str()));
   while (true) {
     G2LL_ASSIGN_OR_RETURN(const bool found, query.Step());

@@ -287,6 +287,26 @@ class BadInputTest(unittest.TestCase):
             finally:
                 subprocess.run(["umount", folder], check=True)
 
+    def refuse_store(self, folder, *words):
+        self.refuse_coordinator(*words, arguments=(
+            "--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--data-dir",
+            folder, "--storage-root", self.cluster.path("other-storage")))
+
+    def test_damaged_store_names_the_newest_backup(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(folder + "/backups")
+            for name in ("g2ll.db", "backups/monday.db"):
+                with open(folder + "/" + name, "w", encoding="utf-8") as file:
+                    file.write("no database")
+            self.refuse_store(folder, folder + "/g2ll.db", "backups/monday.db",
+                              "g2ll admin restore")
+
+    def test_directory_of_something_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(folder + "/PG_VERSION", "w", encoding="utf-8") as file:
+                file.write("15")
+            self.refuse_store(folder, "PG_VERSION", "name an empty or new directory")
+
     def test_worker_without_coordinator_says_so_and_stops_when_told(self):
         with tempfile.TemporaryDirectory() as folder:
             os.mkdir(folder + "/storage")

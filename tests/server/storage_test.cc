@@ -103,5 +103,55 @@ TEST(SettingsTest, AnUnknownKeyIsRefusedWithItsLine) {
   EXPECT_THAT(fault, HasSubstr("listne"));
 }
 
+TEST(SettingsTest, RetentionIsReadFromItsMap) {
+  const testing::TemporaryDirectory directory;
+  const std::string path = directory.path() + "/config.yaml";
+  std::ofstream(path) << "retention:\n  finishedJobs: 7d\n  logs: 36h\n  logBytesPerJob: 512MiB\n"
+                         "  pointsPerJob: 1000\n  requests: none\n  totalBytes: none\n";
+  config::RawSettings raw = GoodSettings();
+  ASSERT_TRUE(config::ReadFile(path, &raw).ok());
+
+  const config::Settings settings = config::Check(raw).value();
+
+  EXPECT_EQ(settings.finished_jobs_age, absl::Hours(7 * 24));
+  EXPECT_EQ(settings.logs_age, absl::Hours(36));
+  EXPECT_EQ(settings.log_bytes_per_job, int64_t{512} << 20);
+  EXPECT_EQ(settings.points_per_job, 1000);
+  EXPECT_EQ(settings.requests_age, absl::InfiniteDuration());
+  EXPECT_EQ(settings.total_bytes, 0);
+}
+
+TEST(SettingsTest, RetentionHasDefaultsAndRefusesWhatItCannotRead) {
+  config::RawSettings raw = GoodSettings();
+  EXPECT_EQ(config::Check(raw)->finished_jobs_age, absl::Hours(90 * 24));
+  EXPECT_EQ(config::Check(raw)->points_per_job, 10'000'000);
+  raw.finished_jobs_age = "-1d";
+  raw.log_bytes_per_job = "1GB";
+  raw.points_per_job = "many";
+  raw.total_bytes = "99999999TiB";
+
+  const std::string faults(config::Check(raw).status().message());
+
+  EXPECT_EQ(std::count(faults.begin(), faults.end(), '\n'), 3) << faults;
+  EXPECT_THAT(faults, HasSubstr("retention.logBytesPerJob: '1GB'"));
+}
+
+TEST(StorageRootTest, ATreeIsRemovedAndNothingThatALinkLeadsTo) {
+  const testing::TemporaryDirectory directory;
+  const testing::TemporaryDirectory outside;
+  const auto root = storage::StorageRoot::Open(directory.path()).value();
+  std::filesystem::create_directories(directory.path() + "/checkpoints/u1/e1");
+  std::ofstream(directory.path() + "/checkpoints/u1/e1/file") << "x";
+  std::ofstream(outside.path() + "/kept") << "x";
+  std::filesystem::create_symlink(outside.path(), directory.path() + "/checkpoints/u1/link");
+
+  EXPECT_TRUE(root.RemoveTree("checkpoints/u1").ok());
+
+  EXPECT_FALSE(std::filesystem::exists(directory.path() + "/checkpoints/u1"));
+  EXPECT_TRUE(std::filesystem::exists(outside.path() + "/kept"));
+  EXPECT_TRUE(root.RemoveTree("checkpoints/u1").ok()) << "it is gone already";
+  EXPECT_FALSE(root.RemoveTree("../x").ok());
+}
+
 }  // namespace
 }  // namespace g2ll

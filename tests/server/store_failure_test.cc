@@ -23,6 +23,8 @@ class FailingStore final : public store::JobStore {
   absl::Status Commit(const store::WriteBatch&) override {
     return fails_commit ? absl::ResourceExhaustedError("disk full") : absl::OkStatus();
   }
+  absl::StatusOr<int64_t> Purge(int64_t) override { return 0; }
+  absl::StatusOr<int64_t> UsedBytes() override { return 0; }
 
   bool fails_commit = false;
   bool fails_load = false;
@@ -60,13 +62,16 @@ TEST_F(StoreFailureTest, AJobThatCannotBeStoredIsRefusedAndTakenBack) {
   EXPECT_FALSE(core_.GetJob("projects/default/jobs/a").ok());
 }
 
-TEST_F(StoreFailureTest, AStoreThatCannotBeReadBackEndsTheProcess) {
+TEST_F(StoreFailureTest, AStoreThatCannotBeReadBackEndsTheProcessWithoutAnAnswer) {
   store_.fails_commit = true;
   store_.fails_load = true;
+  bool answered = false;
   core_.CreateJob(
-      Command(), [](const absl::StatusOr<JobPtr>&) {}, now_);
+      Command(), [&](const absl::StatusOr<JobPtr>&) { answered = true; }, now_);
 
   EXPECT_EQ(core_.Flush(now_).code(), absl::StatusCode::kDataLoss);
+
+  EXPECT_FALSE(answered) << "nobody knows what is stored";
 }
 
 }  // namespace
