@@ -9,7 +9,10 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -29,6 +32,7 @@ constexpr int kExitFault = 1;
 constexpr int kExitSettings = 2;
 constexpr int kIoThreads = 3;
 constexpr absl::Duration kGrace = absl::Seconds(5);
+constexpr absl::Duration kLongestStop = absl::Seconds(9);
 
 // Readers see the whole file or none.
 absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc,
@@ -59,8 +63,34 @@ absl::Status WithFlag(const char* flag, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", std::string(status.message())));
 }
 
+// Ends the process if stopping in good order takes too long or a second signal asks for
+// it. Nothing is lost by that: what was acknowledged is on disk.
+class StopGuard {
+ public:
+  explicit StopGuard(const sigset_t& signals)
+      : thread_([signals](std::stop_token stop) { Watch(signals, stop); }) {}
+
+ private:
+  static void Watch(const sigset_t& signals, const std::stop_token& stop) {
+    const absl::Time end = absl::Now() + kLongestStop;
+    const timespec moment = absl::ToTimespec(absl::Milliseconds(50));
+    while (!stop.stop_requested()) {
+      const bool is_second = sigtimedwait(&signals, nullptr, &moment) > 0;
+      if (is_second || absl::Now() >= end) {
+        log::Error(is_second ? "stopped at once by a second signal"
+                             : "stopping took too long; the process ends");
+        std::_Exit(kExitFault);
+      }
+    }
+  }
+
+  std::jthread thread_;
+};
+
 // Builds everything from leaf to root, serves until SIGTERM or SIGINT, and drains.
 absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signals) {
+  // Declared first, so that it watches until everything has ended.
+  std::optional<StopGuard> guard;
   absl::StatusOr<std::unique_ptr<store::SqliteJobStore>> store =
       store::SqliteJobStore::Open(settings.data_dir);
   if (!store.ok()) {
@@ -80,6 +110,7 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   core_options.lost_after = settings.lost_after;
   core_options.recovery_window = settings.recovery_window;
   core_options.storage_token = storage->token();
+  core_options.max_metric_series = settings.max_metric_series;
   coordinator::Core core(core_options, store->get(), &hub, &metrics);
   const absl::Time start_time = absl::Now();
   G2LL_RETURN_IF_ERROR(core.Start(start_time));
@@ -91,7 +122,11 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
                                                      [&ready] { return ready.load(); }}));
   const api::ServerIdentity identity{G2LL_VERSION, core.term(), start_time,
                                      http->address().ToString()};
-  api::OpenStreams streams;
+  api::OpenStreams streams({.per_client = settings.max_streams_per_client,
+                            .total = settings.max_streams,
+                            .max_age = settings.max_stream_age,
+                            .points_per_second = settings.max_points_per_second},
+                           &metrics);
   // Declared before what posts to it, so that it ends last.
   telemetry::IoPool pool(kIoThreads);
   coordinator::Coordinator coordinator(
@@ -106,7 +141,8 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,
                                     &*storage,    &metrics, &streams,     &identity};
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<api::GrpcServer> server,
-                        api::GrpcServer::Start(settings.listen, context));
+                        api::GrpcServer::Start(settings.listen, context,
+                                               {.connection_age = settings.max_connection_age}));
   if (!settings.address_file.empty()) {
     G2LL_RETURN_IF_ERROR(
         WriteAddressFile(settings.address_file, server->address(), http->address()));
@@ -123,6 +159,7 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   int signal = 0;
   sigwait(&stop_signals, &signal);
   log::Info("stopping", {{"signal", signal}});
+  guard.emplace(stop_signals);
   ready = false;
   coordinator.Post([](coordinator::Core& owned, absl::Time) {
     owned.CloseAll(absl::UnavailableError("the coordinator is stopping: connect again"));

@@ -10,6 +10,7 @@
 #include "server/api/file_source.h"
 #include "server/api/list_jobs.h"
 #include "server/api/services.h"
+#include "server/api/stream_driver.h"
 #include "server/api/unary.h"
 #include "server/api/update_request.h"
 #include "server/wire/job_wire.h"
@@ -119,12 +120,15 @@ class JobService final : public v1::JobService::CallbackService {
     if (!command.ok()) {
       return FinishNow(call, command.status());
     }
-    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    const auto answer = [reactor, response](const absl::StatusOr<JobPtr>& job) {
+    auto [open, reactor] = UnaryCall::Make(call, context_.streams);
+    const auto answer = [open = open, response](const absl::StatusOr<JobPtr>& job) {
+      if (!open->Claim()) {
+        return;
+      }
       if (job.ok()) {
         *response = wire::ToProto(**job);
       }
-      reactor->Finish(net::ToGrpcStatus(job.status()));
+      open->Finish(job.status());
     };
     const bool queued = context_.coordinator->Post(
         [command = *std::move(command), answer](Core& core, absl::Time now) {
@@ -257,9 +261,9 @@ class JobService final : public v1::JobService::CallbackService {
         [](bool) { return absl::OkStatus(); });
   }
 
-  grpc::ServerWriteReactor<v1::Job>* WatchJob(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<v1::Job>* WatchJob(grpc::CallbackServerContext* call,
                                               const v1::WatchJobRequest* request) override {
-    auto [driver, reactor] = StreamDriver<v1::Job>::Make(context_.pool, context_.streams);
+    auto [driver, reactor] = StreamDriver<v1::Job>::Make(call, context_.pool, context_.streams);
     auto slot = std::make_shared<JobSlot>();
     auto watcher = std::make_shared<int64_t>(0);
     context_.coordinator->Call<JobPtr>(
@@ -289,8 +293,9 @@ class JobService final : public v1::JobService::CallbackService {
   }
 
   grpc::ServerWriteReactor<v1::FileChunk>* StreamReport(
-      grpc::CallbackServerContext*, const v1::StreamReportRequest* request) override {
-    auto [driver, reactor] = StreamDriver<v1::FileChunk>::Make(context_.pool, context_.streams);
+      grpc::CallbackServerContext* call, const v1::StreamReportRequest* request) override {
+    auto [driver, reactor] =
+        StreamDriver<v1::FileChunk>::Make(call, context_.pool, context_.streams);
     context_.coordinator->Call<JobPtr>(
         [name = request->name()](Core& core, absl::Time) { return core.GetJob(name); },
         [driver = driver, storage = context_.storage](absl::StatusOr<JobPtr> job) {

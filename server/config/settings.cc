@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -26,7 +27,13 @@ std::map<std::string, std::string*> TextKeys(RawSettings* settings) {
           {"addressFile", &settings->address_file},
           {"lease", &settings->lease},
           {"lostAfter", &settings->lost_after},
-          {"recoveryWindow", &settings->recovery_window}};
+          {"recoveryWindow", &settings->recovery_window},
+          {"maxStreamsPerClient", &settings->max_streams_per_client},
+          {"maxStreams", &settings->max_streams},
+          {"maxStreamAge", &settings->max_stream_age},
+          {"maxConnectionAge", &settings->max_connection_age},
+          {"maxPointsPerSecond", &settings->max_points_per_second},
+          {"maxMetricSeries", &settings->max_metric_series}};
 }
 
 absl::Status ReadEntry(const YAML::Node& key_node, const YAML::Node& value, RawSettings* settings) {
@@ -66,6 +73,30 @@ std::optional<absl::Duration> ReadDuration(const std::string& name, const std::s
     return std::nullopt;
   }
   return duration;
+}
+
+int64_t ReadCount(const std::string& name, const std::string& text, int64_t most,
+                  std::vector<std::string>* faults) {
+  int64_t count = 0;
+  if (!absl::SimpleAtoi(text, &count) || count < 1 || count > most) {
+    faults->push_back(absl::StrCat(name, ": '", text, "' is no whole number from 1 to ", most));
+  }
+  return count;
+}
+
+// Limits on streams and on what workers report.
+void ReadLimits(const RawSettings& raw, Settings* settings, std::vector<std::string>* faults) {
+  constexpr int64_t kMost = 1000000;
+  settings->max_streams_per_client =
+      ReadCount("maxStreamsPerClient", raw.max_streams_per_client, kMost, faults);
+  settings->max_streams = ReadCount("maxStreams", raw.max_streams, kMost, faults);
+  settings->max_stream_age =
+      ReadDuration("maxStreamAge", raw.max_stream_age, faults).value_or(absl::ZeroDuration());
+  settings->max_connection_age = ReadDuration("maxConnectionAge", raw.max_connection_age, faults)
+                                     .value_or(absl::ZeroDuration());
+  settings->max_points_per_second =
+      ReadCount("maxPointsPerSecond", raw.max_points_per_second, kMost, faults);
+  settings->max_metric_series = ReadCount("maxMetricSeries", raw.max_metric_series, 10000, faults);
 }
 
 std::optional<net::HostPort> ReadAddress(const std::string& flag, const std::string& text,
@@ -142,6 +173,7 @@ absl::StatusOr<Settings> Check(const RawSettings& raw) {
       ReadDuration("lostAfter", raw.lost_after, &faults).value_or(absl::ZeroDuration());
   settings.recovery_window =
       ReadDuration("recoveryWindow", raw.recovery_window, &faults).value_or(absl::ZeroDuration());
+  ReadLimits(raw, &settings, &faults);
   if (faults.empty() && settings.lost_after < settings.lease) {
     faults.push_back("lostAfter: it must not be shorter than lease");
   }

@@ -1,6 +1,7 @@
 #ifndef SERVER_CONFIG_SETTINGS_H_
 #define SERVER_CONFIG_SETTINGS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -24,6 +25,12 @@ struct RawSettings {
   std::string lease = "15s";
   std::string lost_after = "20s";
   std::string recovery_window = "25s";
+  std::string max_streams_per_client = "200";
+  std::string max_streams = "20000";
+  std::string max_stream_age = "30m";
+  std::string max_connection_age = "30m";
+  std::string max_points_per_second = "5000";
+  std::string max_metric_series = "256";
 };
 
 // Settings that have been checked.
@@ -37,11 +44,20 @@ struct Settings {
   absl::Duration lease;
   absl::Duration lost_after;
   absl::Duration recovery_window;
+  // Open streams of one client host, and of all clients.
+  int64_t max_streams_per_client = 0;
+  int64_t max_streams = 0;
+  absl::Duration max_stream_age;
+  absl::Duration max_connection_age;
+  // Metric points of one worker, and names of metrics of one job.
+  int64_t max_points_per_second = 0;
+  int64_t max_metric_series = 0;
 };
 
 // Reads a YAML file over `settings`. Keys: listen, httpListen, dataDir,
 // storageRoot, logFormat, addressFile, allowPlaintext, lease, lostAfter,
-// recoveryWindow. Error: InvalidArgument that names file, line and key.
+// recoveryWindow, maxStreamsPerClient, maxStreams, maxStreamAge, maxConnectionAge,
+// maxPointsPerSecond, maxMetricSeries. Error: InvalidArgument that names file, line and key.
 absl::Status ReadFile(const std::string& path, RawSettings* settings);
 
 // Checks settings. Error: InvalidArgument with one line for each wrong one.

@@ -48,6 +48,7 @@ void Coordinator::Run() {
       commands.swap(queue_);
       stopped = stopped_;
     }
+    core_->NoteQueueDepth(commands.size());
     const absl::Time now = options_.clock();
     for (const Command& command : commands) {
       command(*core_, now);

@@ -141,6 +141,8 @@ class Core {
   void ReportWorker(cluster::WorkerReport report, int64_t session_id, absl::Time now);
   void CloseSession(const std::string& worker, int64_t session_id);
   std::vector<cluster::WorkerRecord> ListWorkers() const;
+  // Whether workers of running jobs are still awaited after the start.
+  bool IsRecovering(absl::Time now) const;
   // Full name of a job; empty if there is none.
   std::string NameOf(const std::string& job_uid) const;
   // Ends all sessions and in-flight creations, and refuses new ones from now on.
@@ -153,6 +155,8 @@ class Core {
   // Leases, limits, data checks and scheduling. Called about once a second.
   void Tick(absl::Time now);
 
+  // So many commands go into the next commit.
+  void NoteQueueDepth(size_t depth) { metrics_->SetStoreQueueDepth(depth); }
   // Runs after the next commit, with its result.
   void AfterCommit(Answer answer) { answers_.push_back(std::move(answer)); }
   // Schedules, commits, publishes and answers. Error: the commit failed and the
@@ -203,6 +207,10 @@ class Core {
   void Publish(const store::WriteBatch& batch,
                const std::map<std::string, std::shared_ptr<cluster::JobRecord>>& changed);
   void UpdateGauges();
+
+  // core_telemetry.cc
+  // Whether a point of that name is stored.
+  bool TakesMetric(const cluster::JobRecord& job, const std::string& name, absl::Time now);
 
   // core_jobs.cc
   absl::StatusOr<JobPtr> Lookup(const std::string& full_name) const;
@@ -307,6 +315,8 @@ class Core {
   std::map<std::string, Worker> workers_;
   std::map<std::string, Check> checks_;
   std::map<std::string, std::map<int64_t, JobWatch>> watches_;
+  // Jobs whose refused metrics have been told of.
+  std::set<std::string> told_of_series_;
   int64_t next_number_ = 1;
   absl::Time recovery_end_ = absl::InfinitePast();
 

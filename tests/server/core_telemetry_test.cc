@@ -98,7 +98,7 @@ TEST_F(TelemetryTest, AnEarlyAndALateFollowerReadTheSame) {
     Push(i * 10 + 1, i * 10 + 10);
     const int64_t from = early.empty() ? 1 : early.back() + 1;
     const auto page = hub_->ReadMetrics(uid, from, 1000);
-    for (const cluster::MetricRecord& point : *page) {
+    for (const cluster::MetricRecord& point : page->rows) {
       early.push_back(point.seq);
     }
   }
@@ -120,9 +120,9 @@ TEST_F(TelemetryTest, OldRowsLeaveTheTailButNotTheStore) {
   }
 
   EXPECT_FALSE(hub.ReadMetrics("u", 6, 10).has_value());
-  EXPECT_EQ(hub.ReadMetrics("u", 7, 10)->size(), 4u);
-  EXPECT_TRUE(hub.ReadMetrics("u", 11, 10)->empty());
-  EXPECT_TRUE(hub.ReadMetrics("u", 99, 10)->empty());
+  EXPECT_EQ(hub.ReadMetrics("u", 7, 10)->rows.size(), 4u);
+  EXPECT_TRUE(hub.ReadMetrics("u", 11, 10)->rows.empty());
+  EXPECT_TRUE(hub.ReadMetrics("u", 99, 10)->rows.empty());
 }
 
 TEST_F(TelemetryTest, ARestartThatGoesBackIsAPointOfItsOwn) {
