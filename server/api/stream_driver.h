@@ -45,8 +45,10 @@ class StreamSource {
   // Where a reader of all messages so far goes on, as metadata of the error that ends
   // the stream early. Never called during Next. MUST return at once.
   virtual std::map<std::string, std::string> Position() const { return {}; }
-  // Next is to be called also without a wake once nothing was sent for so long.
+  // Once nothing was sent for so long, OnQuiet is called and then Next. OnQuiet may be
+  // called during Next.
   virtual absl::Duration longest_quiet() const { return absl::InfiniteDuration(); }
+  virtual void OnQuiet() {}
   // The stream has ended; Next is not called any more. MUST return at once.
   virtual void Stopped() {}
 };
@@ -106,6 +108,7 @@ class StreamDriver final : public OpenStream,
       if (writing_ && now - write_time_ >= limits.longest_stall) {
         Stall(now, limits);
       } else if (source_ != nullptr && !writing_ && now - write_time_ >= source_->longest_quiet()) {
+        source_->OnQuiet();
         woken_ = true;
       }
     });

@@ -17,15 +17,13 @@
 #include "server/cluster/records.h"
 #include "server/cluster/worker_records.h"
 #include "server/coordinator/gang.h"
+#include "server/coordinator/job_feed.h"
 #include "server/coordinator/options.h"
 #include "server/metrics/server_metrics.h"
 #include "server/store/job_store.h"
 #include "server/telemetry/hub.h"
 
 namespace g2ll::coordinator {
-
-// A job as it stands after a commit. Never changes.
-using JobPtr = std::shared_ptr<const cluster::JobRecord>;
 
 // What CreateJob is asked for. `job` holds what the request and its spec say;
 // uid, dependencies, state and times are filled in by the core.
@@ -164,6 +162,8 @@ class Core {
   absl::Status Flush(absl::Time now);
 
   int64_t term() const { return term_; }
+  // All jobs for those who watch them; thread safe.
+  JobFeed& feed() { return feed_; }
 
  private:
   struct Worker {
@@ -207,6 +207,12 @@ class Core {
   void Publish(const store::WriteBatch& batch,
                const std::map<std::string, std::shared_ptr<cluster::JobRecord>>& changed);
   void UpdateGauges();
+
+  // core_watch.cc
+  void ResetFeed();
+  // Keeps for a while that a job was deleted.
+  void Bury(const cluster::JobRecord& job);
+  void PublishChanges(const store::WriteBatch& batch);
 
   // core_telemetry.cc
   // Whether a point of that name is stored.
@@ -313,6 +319,7 @@ class Core {
 
   // Of this process.
   std::map<std::string, Worker> workers_;
+  JobFeed feed_;
   std::map<std::string, Check> checks_;
   std::map<std::string, std::map<int64_t, JobWatch>> watches_;
   // Jobs whose refused metrics have been told of.

@@ -288,13 +288,8 @@ absl::Status Core::DeleteJob(const JobRequest& request) {
   std::erase_if(batch_.events, [&](const auto& event) { return event.job_uid == uid; });
   std::erase_if(batch_.checkpoints, [&](const auto& entry) { return entry.job_uid == uid; });
   batch_.deleted_jobs.push_back(uid);
-<<<<<<< HEAD
-  cluster::TombstoneRecord tombstone{++last_change_seq_, uid, job->project, job->name};
-  batch_.tombstones.push_back(tombstone);
-  tombstones_[tombstone.change_seq] = std::move(tombstone);
-=======
+  Bury(*job);
   told_of_series_.erase(uid);
->>>>>>> 292c36b (wip)
   return absl::OkStatus();
 }
 

@@ -31,7 +31,7 @@ class ApiTest : public ::testing::Test {
  protected:
   void SetUp() override {
     store_ = store::SqliteJobStore::Open(directory_.path() + "/data").value();
-    reader_ = store::OpenSqliteReader(directory_.path() + "/data").value();
+    reader_ = Wrap(store::OpenSqliteReader(directory_.path() + "/data").value());
     storage_.emplace(storage::StorageRoot::Open(directory_.path() + "/storage").value());
     core_options_.storage_token = storage_->token();
     core_ = std::make_unique<coordinator::Core>(core_options_, store_.get(), &hub_, &metrics_);
@@ -48,6 +48,12 @@ class ApiTest : public ::testing::Test {
     jobs_ = v1::JobService::NewStub(channel_);
     telemetry_ = v1::TelemetryService::NewStub(channel_);
     workers_ = v1::WorkerService::NewStub(channel_);
+  }
+
+  // A test may put something between the streams and the store.
+  virtual std::unique_ptr<store::TelemetryReader> Wrap(
+      std::unique_ptr<store::TelemetryReader> reader) {
+    return reader;
   }
 
   void TearDown() override {
@@ -136,7 +142,23 @@ class ApiTest : public ::testing::Test {
     }
   }
 
-  // Sends points 1 to `count`, and waits until they are acknowledged.
+  // Creates the job, with a worker that runs it.
+  v1::Job StartJob() {
+    v1::Job job;
+    EXPECT_TRUE(Create(MakeRequest("a"), &job).ok());
+    RunWorkerUntil(v1::Job::RUNNING);
+    return job;
+  }
+  void EndJob() {
+    grpc::ClientContext call;
+    v1::CancelJobRequest cancel;
+    cancel.set_name(kJob);
+    v1::Job job;
+    ASSERT_TRUE(jobs_->CancelJob(&call, cancel, &job).ok());
+    RunWorkerUntil(v1::Job::CANCELLED);
+  }
+
+  // Sends points `first` to `last`, and waits until they are acknowledged.
   void PushPoints(const std::string& job_uid, int64_t first, int64_t last) {
     grpc::ClientContext call;
     auto stream = workers_->PushTelemetry(&call);

@@ -50,9 +50,8 @@ class CoreTest : public ::testing::Test {
     store_.reset();
     store_ = store::SqliteJobStore::Open(directory_.path()).value();
     hub_ = std::make_unique<telemetry::TelemetryHub>();
-    coordinator::CoreOptions options;
-    options.storage_token = kToken;
-    core_ = std::make_unique<coordinator::Core>(options, store_.get(), hub_.get(), &metrics_);
+    options_.storage_token = kToken;
+    core_ = std::make_unique<coordinator::Core>(options_, store_.get(), hub_.get(), &metrics_);
     ASSERT_TRUE(core_->Start(now_).ok());
     Flush();
   }
@@ -172,6 +171,8 @@ class CoreTest : public ::testing::Test {
   }
 
   TemporaryDirectory directory_;
+  // A test may change it before StartCore.
+  coordinator::CoreOptions options_;
   metrics::ServerMetrics metrics_{"test"};
   std::unique_ptr<store::SqliteJobStore> store_;
   std::unique_ptr<telemetry::TelemetryHub> hub_;

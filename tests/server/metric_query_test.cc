@@ -68,7 +68,7 @@ cluster::MetricRecord Point(int64_t seq, int32_t attempt, int64_t step, const st
   return point;
 }
 
-v1::QueryMetricsResponse Run(const v1::QueryMetricsRequest& request,
+v1::QueryMetricsResponse RunQuery(const v1::QueryMetricsRequest& request,
                              const cluster::JobRecord& job, store::TelemetryReader& reader) {
   MetricQuery query(request, job);
   while (!query.Advance(reader, 1).value()) {
@@ -102,7 +102,7 @@ class TwoAttempts : public ::testing::Test {
 };
 
 TEST_F(TwoAttempts, PointsBehindARollBackAreLeftOut) {
-  const v1::QueryMetricsResponse response = Run(request_, job_, reader_);
+  const v1::QueryMetricsResponse response = RunQuery(request_, job_, reader_);
 
   ASSERT_EQ(response.series_size(), 3);
   EXPECT_EQ(response.series(0).name(), "loss");
@@ -116,7 +116,7 @@ TEST_F(TwoAttempts, SupersededPointsComeWithTheirFlagWhereAskedFor) {
   request_.set_include_superseded(true);
   request_.add_names("loss");
 
-  const v1::QueryMetricsResponse response = Run(request_, job_, reader_);
+  const v1::QueryMetricsResponse response = RunQuery(request_, job_, reader_);
 
   ASSERT_EQ(response.series_size(), 1);
   EXPECT_THAT(Numbers(response.series(0)), ::testing::ElementsAre(1, 2, 3, 5, 7));
@@ -129,7 +129,7 @@ TEST_F(TwoAttempts, ARangeOfStepsIsInclusive) {
   request_.set_max_step(3);
   request_.add_names("loss");
 
-  EXPECT_THAT(Numbers(Run(request_, job_, reader_).series(0)), ::testing::ElementsAre(2, 5));
+  EXPECT_THAT(Numbers(RunQuery(request_, job_, reader_).series(0)), ::testing::ElementsAre(2, 5));
 }
 
 TEST(MetricQueryTest, BadRequestsSayWhatIsAllowed) {
@@ -161,7 +161,7 @@ TEST(MetricQueryTest, ManyCurvesOfManyPointsFitIntoOneMessage) {
   v1::QueryMetricsRequest request;
   request.set_max_points(10000);
 
-  const v1::QueryMetricsResponse response = Run(request, job, reader);
+  const v1::QueryMetricsResponse response = RunQuery(request, job, reader);
 
   EXPECT_EQ(response.series_size(), 256);
   EXPECT_LT(response.ByteSizeLong(), size_t{4} << 20);
@@ -176,7 +176,7 @@ TEST(MetricQueryTest, RowsThatAreNoLongerKeptAreLeftOut) {
   job.last_metric_seq = 60;
   job.metrics["loss"] = 0;
 
-  EXPECT_THAT(Numbers(Run({}, job, reader).series(0)), ::testing::ElementsAre(50));
+  EXPECT_THAT(Numbers(RunQuery({}, job, reader).series(0)), ::testing::ElementsAre(50));
 }
 
 }  // namespace
