@@ -13,6 +13,7 @@
 #include "server/api/stream_driver.h"
 #include "server/api/unary.h"
 #include "server/api/update_request.h"
+#include "server/api/watch_service.h"
 #include "server/wire/job_wire.h"
 
 namespace g2ll::api {
@@ -259,6 +260,11 @@ class JobService final : public v1::JobService::CallbackService {
           return true;
         },
         [](bool) { return absl::OkStatus(); });
+  }
+
+  grpc::ServerWriteReactor<v1::WatchJobsResponse>* WatchJobs(
+      grpc::CallbackServerContext* call, const v1::WatchJobsRequest* request) override {
+    return OpenWatch(call, context_, *request);
   }
 
   grpc::ServerWriteReactor<v1::Job>* WatchJob(grpc::CallbackServerContext* call,

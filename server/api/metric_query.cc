@@ -51,18 +51,17 @@ struct Task {
 absl::Status MetricQuery::Check(const v1::QueryMetricsRequest& request) {
   const int32_t points = request.max_points();
   if (points != 0 && (points < kFewestPoints || points > kMostPointsOfCurve)) {
-    return net::WithReason(
-        absl::InvalidArgumentError(absl::StrCat("max_points: ", points, " is not allowed, ",
-                                                kFewestPoints, " to ", kMostPointsOfCurve,
-                                                " are, and 0 for ", kDefaultPoints)),
-        "BAD_MAX_POINTS");
+    return net::WithReason(absl::InvalidArgumentError(absl::StrCat(
+                               "max_points: ", points, " is not allowed, ", kFewestPoints, " to ",
+                               kMostPointsOfCurve, " are, and 0 for ", kDefaultPoints)),
+                           "BAD_MAX_POINTS");
   }
   const bool is_backwards = request.max_step() != 0 && request.max_step() < request.min_step();
   if (request.min_step() < 0 || request.max_step() < 0 || is_backwards) {
     return net::WithReason(
-        absl::InvalidArgumentError(absl::StrCat(
-            "min_step ", request.min_step(), ", max_step ", request.max_step(),
-            ": steps are 0 or more, and the first must not lie behind the last")),
+        absl::InvalidArgumentError(
+            absl::StrCat("min_step ", request.min_step(), ", max_step ", request.max_step(),
+                         ": steps are 0 or more, and the first must not lie behind the last")),
         "BAD_RANGE");
   }
   return absl::OkStatus();
@@ -72,8 +71,7 @@ MetricQuery::MetricQuery(const v1::QueryMetricsRequest& request, const cluster::
     : job_uid_(job.uid),
       names_(request.names().begin(), request.names().end()),
       min_step_(request.min_step()),
-      max_step_(request.max_step() == 0 ? std::numeric_limits<int64_t>::max()
-                                        : request.max_step()),
+      max_step_(request.max_step() == 0 ? std::numeric_limits<int64_t>::max() : request.max_step()),
       include_superseded_(request.include_superseded()),
       superseded_(job),
       last_seq_(job.last_metric_seq),
@@ -92,8 +90,7 @@ void MetricQuery::Add(const cluster::MetricRecord& point) {
   if (!include_superseded_ && superseded_.Covers(point)) {
     return;
   }
-  telemetry::DownSampler& curve =
-      curves_.try_emplace(point.name, most_points_).first->second;
+  telemetry::DownSampler& curve = curves_.try_emplace(point.name, most_points_).first->second;
   // With points of several attempts the steps go back; then stretches are of numbers.
   curve.Add(include_superseded_ ? point.seq : point.step, point);
 }
@@ -137,10 +134,10 @@ grpc::ServerUnaryReactor* OpenMetricQuery(grpc::CallbackServerContext* call,
   }
   std::shared_ptr<void> slot = context.streams->TakeQuerySlot(kMostQueries);
   if (slot == nullptr) {
-    return FinishNow(call, net::WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                                               kMostQueries,
-                                               " queries of metrics run already: try again")),
-                                           "TOO_MANY_QUERIES"));
+    return FinishNow(
+        call, net::WithReason(absl::ResourceExhaustedError(absl::StrCat(
+                                  kMostQueries, " queries of metrics run already: try again")),
+                              "TOO_MANY_QUERIES"));
   }
   auto [open, reactor] = UnaryCall::Make(call, context.streams);
   context.coordinator->Call<JobPtr>(

@@ -123,10 +123,10 @@ void OpenStreams::Sweep(absl::Time now) {
   }
   for (const auto& stream : old) {
     Count("stream_age");
-    stream->End(net::WithReason(
-        absl::UnavailableError(absl::StrCat("a stream lasts ", absl::FormatDuration(limits_.max_age),
-                                            " at most: go on with a new one")),
-        "STREAM_TOO_OLD"));
+    stream->End(net::WithReason(absl::UnavailableError(absl::StrCat(
+                                    "a stream lasts ", absl::FormatDuration(limits_.max_age),
+                                    " at most: go on with a new one")),
+                                "STREAM_TOO_OLD"));
   }
   for (const auto& stream : young) {
     stream->OnTime(now, limits_);
@@ -134,9 +134,9 @@ void OpenStreams::Sweep(absl::Time now) {
   for (const auto& call : late) {
     Count("call_deadline");
     call->Expire(net::WithReason(
-        absl::DeadlineExceededError(absl::StrCat(
-            "the call took longer than ", absl::FormatDuration(limits_.call_deadline),
-            ", which is the limit without a deadline: try again, or set one")),
+        absl::DeadlineExceededError(
+            absl::StrCat("the call took longer than ", absl::FormatDuration(limits_.call_deadline),
+                         ", which is the limit without a deadline: try again, or set one")),
         "CALL_TIMEOUT"));
   }
 }

@@ -216,9 +216,8 @@ class TelemetryLink final : public OpenStream, public std::enable_shared_from_th
     absl::MutexLock lock(&mutex_);
     if (!closed_) {
       // A new one each time: the callback of the last may still be returning.
-      alarm_.emplace().Set(absl::ToChronoTime(time), [self = shared_from_this(), ack](bool) {
-        self->writer_.Send(ack);
-      });
+      alarm_.emplace().Set(absl::ToChronoTime(time),
+                           [self = shared_from_this(), ack](bool) { self->writer_.Send(ack); });
     }
   }
   // Nothing is sent any more.
@@ -265,8 +264,8 @@ class TelemetryReactor final
         [batch = wire::FromProto(batch_)](Core& core, absl::Time now) {
           return absl::StatusOr<int64_t>(core.PushTelemetry(batch, now));
         },
-        [link = link_, uid = batch_.job_uid(), epoch = batch_.epoch(),
-         rank = batch_.rank(), ack_time](absl::StatusOr<int64_t> stored) {
+        [link = link_, uid = batch_.job_uid(), epoch = batch_.epoch(), rank = batch_.rank(),
+         ack_time](absl::StatusOr<int64_t> stored) {
           if (!stored.ok()) {
             link->End(stored.status());
             return;

@@ -238,11 +238,10 @@ class StreamDriver final : public OpenStream,
     }
     stalled_ = true;
     registry_->Count("slow_reader");
-    EndWith(net::WithReason(
-        absl::ResourceExhaustedError(absl::StrCat(
-            "nothing was read for ", absl::FormatDuration(limits.longest_stall),
-            ": read faster, or go on with a new stream where this one ended")),
-        "SLOW_READER"));
+    EndWith(net::WithReason(absl::ResourceExhaustedError(absl::StrCat(
+                                "nothing was read for ", absl::FormatDuration(limits.longest_stall),
+                                ": read faster, or go on with a new stream where this one ended")),
+                            "SLOW_READER"));
   }
 
   grpc::Status FinalStatus() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

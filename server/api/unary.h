@@ -57,8 +57,8 @@ grpc::ServerUnaryReactor* Answer(
     std::function<absl::Status(Result)> fill) {
   auto [open, reactor] = UnaryCall::Make(call, context.streams);
   context.coordinator->Call<Result>(
-      std::move(command), [open = open, pool = context.pool,
-                           fill = std::move(fill)](absl::StatusOr<Result> result) {
+      std::move(command),
+      [open = open, pool = context.pool, fill = std::move(fill)](absl::StatusOr<Result> result) {
         if (!result.ok()) {
           open->Expire(result.status());
           return;

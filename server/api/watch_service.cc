@@ -24,7 +24,7 @@
 namespace g2ll::api {
 namespace {
 
-using coordinator::JobChange;
+using coordinator::FeedEntry;
 using coordinator::JobFeed;
 using coordinator::JobPtr;
 
@@ -170,7 +170,7 @@ class WatchSource final : public StreamSource<v1::WatchJobsResponse> {
       *status = Expired();
       return Step::kEnd;
     }
-    for (const JobChange& change : slice.changes) {
+    for (const FeedEntry& change : slice.changes) {
       position_.seq = change.seq;
       if (Tell(change, response)) {
         return Step::kSend;
@@ -183,7 +183,7 @@ class WatchSource final : public StreamSource<v1::WatchJobsResponse> {
     return is_quiet_.exchange(false) ? Bookmark(response) : Step::kWait;
   }
 
-  bool Tell(const JobChange& change, Response* response) {
+  bool Tell(const FeedEntry& change, Response* response) {
     if (change.job != nullptr && watch_.Fits(*change.job)) {
       Changed(*change.job, response);
       return true;
@@ -278,17 +278,17 @@ grpc::ServerWriteReactor<v1::WatchJobsResponse>* OpenWatch(grpc::CallbackServerC
   }
   const JobFeed& feed = context.coordinator->feed();
   // A token from the time behind the newest change is one of a store that is gone.
-  if (watch->is_resumed && (watch->start.seq < feed.oldest_position() ||
-                            watch->start.seq > feed.last_seq())) {
+  if (watch->is_resumed &&
+      (watch->start.seq < feed.oldest_position() || watch->start.seq > feed.last_seq())) {
     driver->End(Expired());
     return reactor;
   }
-  driver->Start(std::make_unique<WatchSource>(context, *std::move(watch),
-                                              [weak = std::weak_ptr(driver)] {
-                                                if (const auto live = weak.lock()) {
-                                                  live->Wake();
-                                                }
-                                              }));
+  driver->Start(
+      std::make_unique<WatchSource>(context, *std::move(watch), [weak = std::weak_ptr(driver)] {
+        if (const auto live = weak.lock()) {
+          live->Wake();
+        }
+      }));
   return reactor;
 }
 

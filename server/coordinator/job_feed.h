@@ -18,7 +18,7 @@ namespace g2ll::coordinator {
 using JobPtr = std::shared_ptr<const cluster::JobRecord>;
 
 // The newest change of one job.
-struct JobChange {
+struct FeedEntry {
   int64_t seq = 0;
   // Null if the job was deleted; then `tombstone` says which.
   JobPtr job;
@@ -34,7 +34,7 @@ class JobFeed {
 
   // Some changes behind a position.
   struct Slice {
-    std::vector<JobChange> changes;
+    std::vector<FeedEntry> changes;
     // Everything up to here has been read with this slice.
     int64_t position = 0;
     // There is more behind it.
@@ -49,8 +49,7 @@ class JobFeed {
              const std::vector<cluster::TombstoneRecord>& tombstones, int64_t last_seq,
              int64_t oldest_position) ABSL_LOCKS_EXCLUDED(mutex_);
   void Publish(const std::vector<JobPtr>& jobs,
-               const std::vector<cluster::TombstoneRecord>& tombstones)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+               const std::vector<cluster::TombstoneRecord>& tombstones) ABSL_LOCKS_EXCLUDED(mutex_);
   // Deletions up to this change are not known any more.
   void Forget(int64_t up_to) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -73,7 +72,7 @@ class JobFeed {
   void Put(const cluster::TombstoneRecord& tombstone) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   mutable absl::Mutex mutex_;
-  std::map<int64_t, JobChange> by_seq_ ABSL_GUARDED_BY(mutex_);
+  std::map<int64_t, FeedEntry> by_seq_ ABSL_GUARDED_BY(mutex_);
   // By uid.
   std::map<std::string, JobPtr> jobs_ ABSL_GUARDED_BY(mutex_);
   int64_t last_seq_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -46,8 +46,7 @@ void DownSampler::Merge(const Stretch& other, Stretch* stretch) {
 }
 
 void DownSampler::Insert(const Placed& placed) {
-  const auto [found, is_new] =
-      stretches_.try_emplace(placed.position / length_, StretchOf(placed));
+  const auto [found, is_new] = stretches_.try_emplace(placed.position / length_, StretchOf(placed));
   if (!is_new) {
     Merge(StretchOf(placed), &found->second);
   }
@@ -98,8 +97,7 @@ std::vector<cluster::MetricRecord> DownSampler::Result() const {
       }
     }
   }
-  std::sort(kept.begin(), kept.end(),
-            [](const Placed& a, const Placed& b) { return a.Before(b); });
+  std::sort(kept.begin(), kept.end(), [](const Placed& a, const Placed& b) { return a.Before(b); });
   std::vector<cluster::MetricRecord> points;
   for (Placed& placed : kept) {
     if (points.empty() || points.back().seq != placed.point.seq) {

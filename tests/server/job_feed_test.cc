@@ -15,7 +15,7 @@
 namespace g2ll::testing {
 namespace {
 
-using coordinator::JobChange;
+using coordinator::FeedEntry;
 using coordinator::JobFeed;
 using coordinator::JobPtr;
 using ::testing::ElementsAre;
@@ -29,7 +29,7 @@ JobPtr MakeJob(const std::string& uid, int64_t seq) {
 
 std::vector<std::string> Told(const JobFeed::Slice& slice) {
   std::vector<std::string> told;
-  for (const JobChange& change : slice.changes) {
+  for (const FeedEntry& change : slice.changes) {
     told.push_back(change.job != nullptr ? absl::StrCat(change.seq, change.job->uid)
                                          : absl::StrCat(change.seq, "-", change.tombstone.uid));
   }
@@ -87,7 +87,7 @@ TEST(JobFeedTest, AnyReaderEndsWithWhatThereIs) {
     const auto advance = [&](size_t limit) {
       const JobFeed::Slice slice = feed.Read(position, limit);
       position = slice.position;
-      for (const JobChange& change : slice.changes) {
+      for (const FeedEntry& change : slice.changes) {
         if (change.job != nullptr) {
           read[change.job->uid] = change.seq;
         } else {
@@ -123,7 +123,7 @@ TEST_F(CoreFeedTest, ChangesAreThereOnlyOnceTheyAreStored) {
   RunJob(worker, "a");
   const int64_t before = core_->feed().last_seq();
 
-  core_->CancelJob("projects/default/jobs/a", "enough", now_).value();
+  core_->CancelJob({"projects/default/jobs/a", "enough", ""}, false, now_).value();
 
   EXPECT_EQ(core_->feed().last_seq(), before);
   Flush();
@@ -139,10 +139,10 @@ TEST_F(CoreFeedTest, DeletionsOutliveARestartUntilThereAreTooMany) {
   const auto make_and_delete = [&](const std::string& name) {
     Create(MakeCommand(name));
     Report(worker);
-    core_->CancelJob("projects/default/jobs/" + name, "", now_).value();
+    core_->CancelJob({"projects/default/jobs/" + name, "", ""}, false, now_).value();
     Flush();
     Reach(worker, cluster::AttemptPhase::kEnded);
-    ASSERT_TRUE(core_->DeleteJob("projects/default/jobs/" + name).ok());
+    ASSERT_TRUE(core_->DeleteJob({"projects/default/jobs/" + name, "", ""}).ok());
     Flush();
   };
   make_and_delete("a");

@@ -69,7 +69,7 @@ cluster::MetricRecord Point(int64_t seq, int32_t attempt, int64_t step, const st
 }
 
 v1::QueryMetricsResponse RunQuery(const v1::QueryMetricsRequest& request,
-                             const cluster::JobRecord& job, store::TelemetryReader& reader) {
+                                  const cluster::JobRecord& job, store::TelemetryReader& reader) {
   MetricQuery query(request, job);
   while (!query.Advance(reader, 1).value()) {
   }

@@ -62,8 +62,7 @@ class NumberSource final : public StreamSource<Response> {
   const std::shared_ptr<State> state_;
 };
 
-class StreamDriverTest : public ::testing::Test,
-                         public v1::TelemetryService::CallbackService {
+class StreamDriverTest : public ::testing::Test, public v1::TelemetryService::CallbackService {
  protected:
   void Start(const StreamLimits& limits) {
     registry_.emplace(limits, &metrics_);
@@ -73,8 +72,8 @@ class StreamDriverTest : public ::testing::Test,
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
-    stub_ = v1::TelemetryService::NewStub(grpc::CreateChannel(
-        absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
+    stub_ = v1::TelemetryService::NewStub(
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", port), grpc::InsecureChannelCredentials()));
   }
   void SetUp() override { Start({}); }
   void TearDown() override {

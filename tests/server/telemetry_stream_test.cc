@@ -90,9 +90,8 @@ TEST_F(TelemetryStreamTest, SlowStoppedAndVanishedFollowersGetOrCostNothingOfOth
   std::vector<std::jthread> threads;
   for (int i = 0; i < 4; ++i) {
     followers.push_back(Follow());
-    threads.emplace_back([follower = followers.back().get()] {
-      EXPECT_TRUE(follower->ReadAll().ok());
-    });
+    threads.emplace_back(
+        [follower = followers.back().get()] { EXPECT_TRUE(follower->ReadAll().ok()); });
   }
   for (int64_t first = 1; first <= kPoints; first += 500) {
     PushPoints(job.uid(), first, first + 499);
@@ -323,8 +322,7 @@ TEST_F(RateTest, AWorkerThatReportsTooMuchIsSlowedAndLosesNothing) {
   stream->WritesDone();
   EXPECT_TRUE(stream->Finish().ok());
 
-  EXPECT_FALSE(
-      absl::StrContains(metrics_.Serialize(), "{limit=\"points_per_second\"} 0\n"));
+  EXPECT_FALSE(absl::StrContains(metrics_.Serialize(), "{limit=\"points_per_second\"} 0\n"));
   EXPECT_EQ(FollowMetrics(/*follow=*/false).first, UpTo(300));
 }
 
