@@ -1,4 +1,5 @@
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +25,7 @@ using coordinator::JobPtr;
 
 constexpr int64_t kMostEvents = 1000;
 constexpr size_t kMostReasonBytes = 1000;
+constexpr size_t kMostPageBytes = size_t{2} << 20;
 
 absl::Status Fill(const JobPtr& job, v1::Job* response) {
   *response = wire::ToProto(*job);
@@ -176,11 +178,16 @@ class JobService final : public v1::JobService::CallbackService {
         },
         [request, response, query = *query](const std::vector<JobPtr>& jobs) {
           const JobPage page = PageOf(jobs, query);
-          for (const JobPtr& job : page.jobs) {
-            *response->add_jobs() = wire::ToProto(*job);
-          }
-          if (page.has_more) {
-            response->set_next_page_token(NextPageToken(*request, *page.jobs.back()));
+          // A page ends early where it would not fit into a message.
+          size_t bytes = 0;
+          for (auto job = page.jobs.begin(); job != page.jobs.end(); ++job) {
+            *response->add_jobs() = wire::ToProto(**job);
+            bytes += response->jobs().rbegin()->ByteSizeLong();
+            const bool is_last = std::next(job) == page.jobs.end();
+            if (is_last ? page.has_more : bytes > kMostPageBytes) {
+              response->set_next_page_token(NextPageToken(*request, **job));
+              break;
+            }
           }
           response->set_total_size(static_cast<int32_t>(page.total));
           return absl::OkStatus();
