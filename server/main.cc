@@ -9,7 +9,10 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -38,6 +41,7 @@ constexpr int kExitSettings = 2;
 constexpr int kExitRefused = 6;
 constexpr int kIoThreads = 3;
 constexpr absl::Duration kGrace = absl::Seconds(5);
+constexpr absl::Duration kLongestStop = absl::Seconds(9);
 
 absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc,
                               const net::HostPort& http) {
@@ -70,9 +74,34 @@ const char* Note(StoreCheck check) {
   }
   return "";
 }
+// Ends the process if stopping in good order takes too long or a second signal asks for
+// it. Nothing is lost by that: what was acknowledged is on disk.
+class StopGuard {
+ public:
+  explicit StopGuard(const sigset_t& signals)
+      : thread_([signals](std::stop_token stop) { Watch(signals, stop); }) {}
+
+ private:
+  static void Watch(const sigset_t& signals, const std::stop_token& stop) {
+    const absl::Time end = absl::Now() + kLongestStop;
+    const timespec moment = absl::ToTimespec(absl::Milliseconds(50));
+    while (!stop.stop_requested()) {
+      const bool is_second = sigtimedwait(&signals, nullptr, &moment) > 0;
+      if (is_second || absl::Now() >= end) {
+        log::Error(is_second ? "stopped at once by a second signal"
+                             : "stopping took too long; the process ends");
+        std::_Exit(kExitFault);
+      }
+    }
+  }
+
+  std::jthread thread_;
+};
 
 // Builds everything from leaf to root, serves until SIGTERM or SIGINT, and drains.
 absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signals) {
+  // Declared first, so that it watches until everything has ended.
+  std::optional<StopGuard> guard;
   absl::StatusOr<std::unique_ptr<store::SqliteJobStore>> store =
       store::SqliteJobStore::Open(settings.data_dir);
   if (!store.ok()) {
@@ -100,6 +129,7 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
                             .points_per_job = settings.points_per_job,
                             .requests = settings.requests_age,
                             .total_bytes = settings.total_bytes};
+  core_options.max_metric_series = settings.max_metric_series;
   coordinator::Core core(core_options, store->get(), &hub, &metrics);
   coordinator::SteadyClock clock;
   const absl::Time start_time = clock.Now();
@@ -115,7 +145,11 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
            [&store_check] { return std::string(Note(store_check.load())); }}));
   const api::ServerIdentity identity{G2LL_VERSION, core.term(), start_time,
                                      http->address().ToString()};
-  api::OpenStreams streams;
+  api::OpenStreams streams({.per_client = settings.max_streams_per_client,
+                            .total = settings.max_streams,
+                            .max_age = settings.max_stream_age,
+                            .points_per_second = settings.max_points_per_second},
+                           &metrics);
   // Declared before what posts to it, so that it ends last.
   telemetry::IoPool pool(kIoThreads);
   coordinator::Coordinator coordinator(
@@ -145,7 +179,8 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   const api::ServiceContext context{&coordinator, &hub,     reader.get(), &pool,        &*storage,
                                     &metrics,     &streams, &identity,    backups.get()};
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<api::GrpcServer> server,
-                        api::GrpcServer::Start(settings.listen, context));
+                        api::GrpcServer::Start(settings.listen, context,
+                                               {.connection_age = settings.max_connection_age}));
   if (!settings.address_file.empty()) {
     G2LL_RETURN_IF_ERROR(
         WriteAddressFile(settings.address_file, server->address(), http->address()));
@@ -176,6 +211,7 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   sigwait(&stop_signals, &signal);
   G2LL_FAILPOINT("server.stop.asked");
   log::Info("stopping", {{"signal", signal}});
+  guard.emplace(stop_signals);
   ready = false;
   coordinator.Post([](coordinator::Core& owned, absl::Time) {
     owned.CloseAll(absl::UnavailableError("the coordinator is stopping: connect again"));

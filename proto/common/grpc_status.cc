@@ -2,7 +2,9 @@
 
 #include <grpcpp/support/status.h>
 
+#include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/cord.h"
 #include "google/rpc/error_details.pb.h"
@@ -14,7 +16,10 @@ namespace {
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 constexpr char kDomain[] = "g2ll";
-constexpr size_t kMaxMessage = 4096;
+// A status travels in headers, of which a client takes 8 KiB: the message with its
+// escapes, and the details, of which base64 makes a third more.
+constexpr size_t kMaxMessage = 2048;
+constexpr size_t kMaxDetails = 3072;
 
 template <typename Message>
 std::optional<Message> Payload(const absl::Status& status, const char* url) {
@@ -24,13 +29,37 @@ std::optional<Message> Payload(const absl::Status& status, const char* url) {
   return message;
 }
 
+// Bytes of a character in a header.
+size_t EscapedSize(char c) { return c >= ' ' && c <= '~' && c != '%' ? 1 : 3; }
+
 // Cuts at a character, not inside one.
 std::string Shortened(std::string message) {
-  if (message.size() <= kMaxMessage) return message;
-  size_t end = kMaxMessage;
+  size_t escaped = 0;
+  size_t end = 0;
+  while (end < message.size() && escaped + EscapedSize(message[end]) <= kMaxMessage) {
+    escaped += EscapedSize(message[end++]);
+  }
+  if (end == message.size()) return message;
   while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
   message.resize(end);
   return message + "...";
+}
+
+// As many bad fields as fit, and a last one that counts the others.
+std::string ShortenedViolations(const std::string& payload, size_t room) {
+  google::rpc::BadRequest request;
+  if (payload.size() <= room || !request.ParseFromString(payload)) return payload;
+  google::rpc::BadRequest kept;
+  int count = 0;
+  for (const auto& violation : request.field_violations()) {
+    if (kept.ByteSizeLong() + violation.ByteSizeLong() + 64 > room) break;
+    *kept.add_field_violations() = violation;
+    ++count;
+  }
+  auto* rest = kept.add_field_violations();
+  rest->set_field("...");
+  rest->set_description("and " + std::to_string(request.field_violations_size() - count) + " more");
+  return kept.SerializeAsString();
 }
 
 }  // namespace
@@ -84,9 +113,13 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    std::string value(payload);
+    if (url == kBadRequestUrl) {
+      value = ShortenedViolations(value, kMaxDetails - std::min(kMaxDetails, message.size()));
+    }
     auto* detail = details.add_details();
     detail->set_type_url(std::string(url));
-    detail->set_value(std::string(payload));
+    detail->set_value(std::move(value));
   });
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
                       details.details().empty() ? "" : details.SerializeAsString());

@@ -38,7 +38,8 @@ std::map<std::string, std::string> MetadataOf(const absl::Status& status);
 std::vector<FieldViolation> ViolationsOf(const absl::Status& status);
 
 // To the wire: reason and violations become a google.rpc.Status in the binary
-// error details. A message is cut at 4 KiB, because gRPC sends it as a header.
+// error details. A message is cut at 2 KiB, and a list of bad fields to about as much,
+// because gRPC sends them as headers.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // From the wire. Details that cannot be read are left out.

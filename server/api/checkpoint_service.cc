@@ -8,6 +8,7 @@
 #include "g2ll/v1/checkpoint.grpc.pb.h"
 #include "server/api/file_source.h"
 #include "server/api/services.h"
+#include "server/api/stream_driver.h"
 #include "server/api/unary.h"
 #include "server/wire/job_wire.h"
 
@@ -143,8 +144,9 @@ class CheckpointService final : public v1::CheckpointService::CallbackService {
   }
 
   grpc::ServerWriteReactor<v1::FileChunk>* StreamExport(
-      grpc::CallbackServerContext*, const v1::StreamExportRequest* request) override {
-    auto [driver, reactor] = StreamDriver<v1::FileChunk>::Make(context_.pool, context_.streams);
+      grpc::CallbackServerContext* call, const v1::StreamExportRequest* request) override {
+    auto [driver, reactor] =
+        StreamDriver<v1::FileChunk>::Make(call, context_.pool, context_.streams);
     context_.coordinator->Call<CheckpointRecord>(
         [id = request->id()](Core& core, absl::Time) { return core.GetCheckpoint(id); },
         [driver = driver, storage = context_.storage,

@@ -1,4 +1,5 @@
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,8 +11,10 @@
 #include "server/api/file_source.h"
 #include "server/api/list_jobs.h"
 #include "server/api/services.h"
+#include "server/api/stream_driver.h"
 #include "server/api/unary.h"
 #include "server/api/update_request.h"
+#include "server/api/watch_service.h"
 #include "server/wire/job_wire.h"
 
 namespace g2ll::api {
@@ -22,6 +25,7 @@ using coordinator::JobPtr;
 
 constexpr int64_t kMostEvents = 1000;
 constexpr size_t kMostReasonBytes = 1000;
+constexpr size_t kMostPageBytes = size_t{2} << 20;
 
 absl::Status Fill(const JobPtr& job, v1::Job* response) {
   *response = wire::ToProto(*job);
@@ -120,13 +124,16 @@ class JobService final : public v1::JobService::CallbackService {
       return FinishNow(call, command.status());
     }
     G2LL_FAILPOINT("api.create.received");
-    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    const auto answer = [reactor, response](const absl::StatusOr<JobPtr>& job) {
+    auto [open, reactor] = UnaryCall::Make(call, context_.streams);
+    const auto answer = [open = open, response](const absl::StatusOr<JobPtr>& job) {
       G2LL_FAILPOINT("api.create.committed");
+      if (!open->Claim()) {
+        return;
+      }
       if (job.ok()) {
         *response = wire::ToProto(**job);
       }
-      reactor->Finish(net::ToGrpcStatus(job.status()));
+      open->Finish(job.status());
       G2LL_FAILPOINT("api.create.answered");
     };
     const bool queued = context_.coordinator->Post(
@@ -174,11 +181,16 @@ class JobService final : public v1::JobService::CallbackService {
         },
         [request, response, query = *query](const std::vector<JobPtr>& jobs) {
           const JobPage page = PageOf(jobs, query);
-          for (const JobPtr& job : page.jobs) {
-            *response->add_jobs() = wire::ToProto(*job);
-          }
-          if (page.has_more) {
-            response->set_next_page_token(NextPageToken(*request, *page.jobs.back()));
+          // A page ends early where it would not fit into a message.
+          size_t bytes = 0;
+          for (auto job = page.jobs.begin(); job != page.jobs.end(); ++job) {
+            *response->add_jobs() = wire::ToProto(**job);
+            bytes += response->jobs().rbegin()->ByteSizeLong();
+            const bool is_last = std::next(job) == page.jobs.end();
+            if (is_last ? page.has_more : bytes > kMostPageBytes) {
+              response->set_next_page_token(NextPageToken(*request, **job));
+              break;
+            }
           }
           response->set_total_size(static_cast<int32_t>(page.total));
           return absl::OkStatus();
@@ -260,9 +272,14 @@ class JobService final : public v1::JobService::CallbackService {
         [](bool) { return absl::OkStatus(); });
   }
 
-  grpc::ServerWriteReactor<v1::Job>* WatchJob(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<v1::WatchJobsResponse>* WatchJobs(
+      grpc::CallbackServerContext* call, const v1::WatchJobsRequest* request) override {
+    return OpenWatch(call, context_, *request);
+  }
+
+  grpc::ServerWriteReactor<v1::Job>* WatchJob(grpc::CallbackServerContext* call,
                                               const v1::WatchJobRequest* request) override {
-    auto [driver, reactor] = StreamDriver<v1::Job>::Make(context_.pool, context_.streams);
+    auto [driver, reactor] = StreamDriver<v1::Job>::Make(call, context_.pool, context_.streams);
     auto slot = std::make_shared<JobSlot>();
     auto watcher = std::make_shared<int64_t>(0);
     context_.coordinator->Call<JobPtr>(
@@ -292,8 +309,9 @@ class JobService final : public v1::JobService::CallbackService {
   }
 
   grpc::ServerWriteReactor<v1::FileChunk>* StreamReport(
-      grpc::CallbackServerContext*, const v1::StreamReportRequest* request) override {
-    auto [driver, reactor] = StreamDriver<v1::FileChunk>::Make(context_.pool, context_.streams);
+      grpc::CallbackServerContext* call, const v1::StreamReportRequest* request) override {
+    auto [driver, reactor] =
+        StreamDriver<v1::FileChunk>::Make(call, context_.pool, context_.streams);
     context_.coordinator->Call<JobPtr>(
         [name = request->name()](Core& core, absl::Time) { return core.GetJob(name); },
         [driver = driver, storage = context_.storage](absl::StatusOr<JobPtr> job) {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "server/api/stream_driver.h"
+#include "server/api/open_streams.h"
 #include "server/coordinator/coordinator.h"
 #include "server/metrics/server_metrics.h"
 #include "server/storage/storage_root.h"

@@ -122,15 +122,19 @@ class WorkerService final : public v1::WorkerService::CallbackService {
   grpc::ServerUnaryReactor* CommitCheckpoint(grpc::CallbackServerContext* call,
                                              const v1::CommitCheckpointRequest* request,
                                              v1::Checkpoint* response) override {
-    grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+    auto [open, reactor] = UnaryCall::Make(call, context_.streams);
     const CommitCheckpointCommand command = ReadCommit(*request);
     G2LL_FAILPOINT("api.checkpoint.received");
-    const auto finish = [reactor, response](const absl::StatusOr<CheckpointRecord>& checkpoint) {
+    const auto finish = [open = open,
+                         response](const absl::StatusOr<CheckpointRecord>& checkpoint) {
       G2LL_FAILPOINT("api.checkpoint.committed");
+      if (!open->Claim()) {
+        return;
+      }
       if (checkpoint.ok()) {
         *response = wire::ToProto(*checkpoint);
       }
-      reactor->Finish(net::ToGrpcStatus(checkpoint.status()));
+      open->Finish(checkpoint.status());
       G2LL_FAILPOINT("api.checkpoint.answered");
     };
     context_.coordinator->Call<std::optional<CheckpointRecord>>(

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "proto/common/status_macros.h"
@@ -35,7 +36,13 @@ std::map<std::string, std::string*> TextKeys(RawSettings* settings) {
           {"retention.logBytesPerJob", &settings->log_bytes_per_job},
           {"retention.pointsPerJob", &settings->points_per_job},
           {"retention.requests", &settings->requests_age},
-          {"retention.totalBytes", &settings->total_bytes}};
+          {"retention.totalBytes", &settings->total_bytes},
+          {"maxStreamsPerClient", &settings->max_streams_per_client},
+          {"maxStreams", &settings->max_streams},
+          {"maxStreamAge", &settings->max_stream_age},
+          {"maxConnectionAge", &settings->max_connection_age},
+          {"maxPointsPerSecond", &settings->max_points_per_second},
+          {"maxMetricSeries", &settings->max_metric_series}};
 }
 
 // `prefix` is the path of the map that the entry stands in, with a dot at its end.
@@ -110,6 +117,30 @@ void ReadRetention(const RawSettings& raw, Settings* settings, std::vector<std::
   settings->total_bytes = bytes("retention.totalBytes", raw.total_bytes);
   settings->points_per_job = Take("retention.pointsPerJob", raw.points_per_job,
                                   ParseCount(raw.points_per_job), "10000000", faults);
+}
+
+int64_t ReadCount(const std::string& name, const std::string& text, int64_t most,
+                  std::vector<std::string>* faults) {
+  int64_t count = 0;
+  if (!absl::SimpleAtoi(text, &count) || count < 1 || count > most) {
+    faults->push_back(absl::StrCat(name, ": '", text, "' is no whole number from 1 to ", most));
+  }
+  return count;
+}
+
+// Limits on streams and on what workers report.
+void ReadLimits(const RawSettings& raw, Settings* settings, std::vector<std::string>* faults) {
+  constexpr int64_t kMost = 1000000;
+  settings->max_streams_per_client =
+      ReadCount("maxStreamsPerClient", raw.max_streams_per_client, kMost, faults);
+  settings->max_streams = ReadCount("maxStreams", raw.max_streams, kMost, faults);
+  settings->max_stream_age =
+      ReadDuration("maxStreamAge", raw.max_stream_age, faults).value_or(absl::ZeroDuration());
+  settings->max_connection_age = ReadDuration("maxConnectionAge", raw.max_connection_age, faults)
+                                     .value_or(absl::ZeroDuration());
+  settings->max_points_per_second =
+      ReadCount("maxPointsPerSecond", raw.max_points_per_second, kMost, faults);
+  settings->max_metric_series = ReadCount("maxMetricSeries", raw.max_metric_series, 10000, faults);
 }
 
 std::optional<net::HostPort> ReadAddress(const std::string& flag, const std::string& text,
@@ -188,6 +219,7 @@ absl::StatusOr<Settings> Check(const RawSettings& raw) {
   settings.recovery_window =
       ReadDuration("recoveryWindow", raw.recovery_window, &faults).value_or(absl::ZeroDuration());
   ReadRetention(raw, &settings, &faults);
+  ReadLimits(raw, &settings, &faults);
   if (faults.empty() && settings.lost_after < settings.lease) {
     faults.push_back("lostAfter: it must not be shorter than lease");
   }

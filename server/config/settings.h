@@ -32,6 +32,12 @@ struct RawSettings {
   std::string points_per_job = "10000000";
   std::string requests_age = "7d";
   std::string total_bytes = "50GiB";
+  std::string max_streams_per_client = "200";
+  std::string max_streams = "20000";
+  std::string max_stream_age = "30m";
+  std::string max_connection_age = "30m";
+  std::string max_points_per_second = "5000";
+  std::string max_metric_series = "256";
 };
 
 // Settings that have been checked.
@@ -52,12 +58,22 @@ struct Settings {
   int64_t points_per_job = 0;
   absl::Duration requests_age;
   int64_t total_bytes = 0;
+  // Open streams of one client host, and of all clients.
+  int64_t max_streams_per_client = 0;
+  int64_t max_streams = 0;
+  absl::Duration max_stream_age;
+  absl::Duration max_connection_age;
+  // Metric points of one worker, and names of metrics of one job.
+  int64_t max_points_per_second = 0;
+  int64_t max_metric_series = 0;
 };
 
 // Reads a YAML file over `settings`. Keys: listen, httpListen, dataDir,
 // storageRoot, logFormat, addressFile, allowPlaintext, lease, lostAfter,
-// recoveryWindow, and below `retention` finishedJobs, logs, logBytesPerJob,
-// pointsPerJob, requests, totalBytes. Error: InvalidArgument that names file, line and key.
+// recoveryWindow, maxStreamsPerClient, maxStreams, maxStreamAge, maxConnectionAge,
+// maxPointsPerSecond, maxMetricSeries, and below `retention` finishedJobs, logs,
+// logBytesPerJob, pointsPerJob, requests, totalBytes. Error: InvalidArgument that names
+// file, line and key.
 absl::Status ReadFile(const std::string& path, RawSettings* settings);
 
 // Checks settings. Error: InvalidArgument with one line for each wrong one.

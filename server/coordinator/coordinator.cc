@@ -53,6 +53,7 @@ void Coordinator::Run() {
     if (const absl::Duration late = -next_tick.left(); late > options_.tick) {
       core_->NoteSleep(late);
     }
+    core_->NoteQueueDepth(commands.size());
     const absl::Time now = options_.clock();
     for (const Command& command : commands) {
       command(*core_, now);

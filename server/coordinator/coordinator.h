@@ -60,6 +60,9 @@ class Coordinator {
     }
   }
 
+  // All jobs for those who watch them; thread safe.
+  JobFeed& feed() { return core_->feed(); }
+
   // What a command that could not be queued is answered with.
   static absl::Status Overloaded();
 

@@ -28,6 +28,7 @@ absl::Status Core::Start(absl::Time now) {
   for (const auto& [uid, job] : jobs_) {
     hub_->PublishJob(*job);
   }
+  ResetFeed();
   recovery_end_ = now + options_.recovery_window;
   AdoptWorkers(now);
   BoundTimes(now);
@@ -252,6 +253,7 @@ void Core::Publish(const store::WriteBatch& batch,
     metrics_->AddMetricPoints(static_cast<int64_t>(rows.metrics.size()));
     metrics_->AddLogLines(static_cast<int64_t>(rows.logs.size()));
   }
+  PublishChanges(batch);
   for (const auto& [uid, job] : changed) {
     if (!jobs_.contains(uid)) {
       continue;

@@ -18,15 +18,13 @@
 #include "server/cluster/records.h"
 #include "server/cluster/worker_records.h"
 #include "server/coordinator/gang.h"
+#include "server/coordinator/job_feed.h"
 #include "server/coordinator/options.h"
 #include "server/metrics/server_metrics.h"
 #include "server/store/job_store.h"
 #include "server/telemetry/hub.h"
 
 namespace g2ll::coordinator {
-
-// A job as it stands after a commit. Never changes.
-using JobPtr = std::shared_ptr<const cluster::JobRecord>;
 
 // What CreateJob is asked for. `job` holds what the request and its spec say;
 // uid, dependencies, state and times are filled in by the core.
@@ -179,6 +177,8 @@ class Core {
   absl::StatusOr<cluster::WorkerRecord> SetWorkerWish(const std::string& name,
                                                       cluster::Schedulable schedulable,
                                                       const std::string& reason, absl::Time now);
+  // Whether workers of running jobs are still awaited after the start.
+  bool IsRecovering(absl::Time now) const;
   // Full name of a job; empty if there is none.
   std::string NameOf(const std::string& job_uid) const;
   // Ends all sessions and in-flight creations, and refuses new ones from now on.
@@ -194,6 +194,8 @@ class Core {
   // Nobody could be heard meanwhile, so this is no silence of theirs.
   void NoteSleep(absl::Duration slept);
 
+  // So many commands go into the next commit.
+  void NoteQueueDepth(size_t depth) { metrics_->SetStoreQueueDepth(depth); }
   // Runs after the next commit, with its result.
   void AfterCommit(Answer answer) { answers_.push_back(std::move(answer)); }
   // Schedules, commits, publishes and answers. Error: the commit failed and the
@@ -208,6 +210,8 @@ class Core {
   void FilesRemoved(const std::string& job_uid);
 
   int64_t term() const { return term_; }
+  // All jobs for those who watch them; thread safe.
+  JobFeed& feed() { return feed_; }
 
  private:
   // Job and epoch.
@@ -273,6 +277,16 @@ class Core {
   void Publish(const store::WriteBatch& batch,
                const std::map<std::string, std::shared_ptr<cluster::JobRecord>>& changed);
   void UpdateGauges();
+
+  // core_watch.cc
+  void ResetFeed();
+  // Keeps for a while that a job was deleted.
+  void Bury(const cluster::JobRecord& job);
+  void PublishChanges(const store::WriteBatch& batch);
+
+  // core_telemetry.cc
+  // Whether a point of that name is stored.
+  bool TakesMetric(const cluster::JobRecord& job, const std::string& name, absl::Time now);
 
   // core_jobs.cc
   absl::StatusOr<JobPtr> Lookup(const std::string& full_name) const;
@@ -429,6 +443,7 @@ class Core {
 
   // Of this process.
   std::map<std::string, Worker> workers_;
+  JobFeed feed_;
   std::map<std::string, Check> checks_;
   std::map<std::string, std::map<int64_t, JobWatch>> watches_;
   JobRemover remover_;
@@ -437,6 +452,8 @@ class Core {
   std::string retained_request_;
   // Rows may be left that the store can purge.
   bool purging_ = true;
+  // Jobs whose refused metrics have been told of.
+  std::set<std::string> told_of_series_;
   int64_t next_number_ = 1;
   absl::Time recovery_end_ = absl::InfinitePast();
   absl::Time next_scan_ = absl::InfinitePast();

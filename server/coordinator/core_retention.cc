@@ -76,9 +76,8 @@ void Core::RemoveJob(const std::string& job_uid) {
   std::erase_if(batch_.events, [&](const auto& event) { return event.job_uid == job_uid; });
   std::erase_if(batch_.checkpoints, [&](const auto& entry) { return entry.job_uid == job_uid; });
   batch_.deleted_jobs.push_back(job_uid);
-  cluster::TombstoneRecord tombstone{++last_change_seq_, job_uid, job->project, job->name};
-  batch_.tombstones.push_back(tombstone);
-  tombstones_[tombstone.change_seq] = std::move(tombstone);
+  Bury(*job);
+  told_of_series_.erase(job_uid);
 }
 
 void Core::SetRemover(JobRemover remover) {

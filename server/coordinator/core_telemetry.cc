@@ -40,6 +40,24 @@ void NoteMetric(JobRecord& job, const MetricRecord& point) {
 
 }  // namespace
 
+// A job that makes up names without end must not fill the store. What it has goes on.
+bool Core::TakesMetric(const JobRecord& job, const std::string& name, absl::Time now) {
+  if (job.metrics.contains(name) ||
+      static_cast<int64_t>(job.metrics.size()) < options_.max_metric_series) {
+    return true;
+  }
+  metrics_->AddLimitHit("metric_series");
+  // Told for the first name only: there may be any number of them.
+  if (told_of_series_.insert(job.uid).second) {
+    AddEvent(job.uid, "coordinator", "METRIC_SERIES_LIMIT",
+             absl::StrCat("the job has ", job.metrics.size(),
+                          " metrics, which is the limit: points of '", name,
+                          "' and of other new names are not stored"),
+             now);
+  }
+  return false;
+}
+
 int64_t Core::PushTelemetry(const cluster::TelemetryBatch& batch, absl::Time now) {
   const int64_t last = batch.items.empty() ? 0 : batch.items.back().local_seq;
   const JobPtr found = Find(batch.key.job_uid);
@@ -63,6 +81,9 @@ int64_t Core::PushTelemetry(const cluster::TelemetryBatch& batch, absl::Time now
     }
     ++stored;
     if (const auto* point = std::get_if<MetricRecord>(&item.value)) {
+      if (!TakesMetric(*job, point->name, now)) {
+        continue;
+      }
       MetricRecord& row = rows->metrics.emplace_back(*point);
       row.seq = ++job->last_metric_seq;
       row.attempt = number;

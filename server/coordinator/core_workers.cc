@@ -179,6 +179,12 @@ void Core::CloseAll(const absl::Status& status) {
   checks_.clear();
 }
 
+bool Core::IsRecovering(absl::Time now) const {
+  return now < recovery_end_ &&
+         std::any_of(workers_.begin(), workers_.end(),
+                     [](const auto& entry) { return !entry.second.reported; });
+}
+
 void Core::Judge(Worker& worker, absl::Time now) {
   const WorkerReport& report = worker.record.report;
   const absl::Duration silence = now - worker.heard;

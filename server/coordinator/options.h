@@ -36,6 +36,10 @@ struct CoreOptions {
   // Wait before the second restart; doubles up to the longest.
   absl::Duration first_backoff = absl::Seconds(5);
   absl::Duration longest_backoff = absl::Minutes(5);
+  // Names of metrics of one job; points of further ones are not stored.
+  int64_t max_metric_series = 256;
+  // Deletions that a watcher of jobs can still learn of later.
+  int64_t max_tombstones = 10000;
   // Waiting jobs of one project.
   int64_t max_pending_jobs = 1000;
   // Content of the token file of the storage root.

@@ -34,8 +34,18 @@ class ServerMetrics {
   void AddDiskLow();
   // Things that ought to move and do not; `kind` is `undriven`, `late_stop` or `held_slot`.
   void SetStalls(const std::string& kind, int64_t count);
-  // One more or one less follower; `kind` is `metrics`, `logs` or `jobs`.
+  // One more or one less follower; `kind` is `metrics`, `logs`, `jobs` or `watch`.
   void AddSubscribers(const std::string& kind, int delta);
+  // A row reached a live follower so long after its commit.
+  void ObserveStreamLag(const std::string& kind, absl::Duration lag);
+  // A follower had to read a page from the store: it is late or slow.
+  void AddStreamDiskRead(const std::string& kind);
+  // Something was refused or delayed because of a limit, for example `streams_per_client`.
+  void AddLimitHit(const std::string& limit, int64_t count = 1);
+  // Commands that wait for the next commit.
+  void SetStoreQueueDepth(size_t depth);
+  // One call has ended; `method` is `PACKAGE.SERVICE/METHOD`, `code` the name of its status.
+  void ObserveCall(const std::string& method, const std::string& code, absl::Duration duration);
 
   // Everything in the Prometheus text format.
   std::string Serialize() const;

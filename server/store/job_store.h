@@ -52,6 +52,8 @@ struct WriteBatch {
   // A wish that is kAllowed is removed.
   std::vector<cluster::WorkerWish> wishes;
   std::vector<cluster::TombstoneRecord> tombstones;
+  // Tombstones up to this change go; 0 is none.
+  int64_t forgotten_tombstones = 0;
   // Full names of queues that go.
   std::vector<std::string> deleted_queues;
   std::map<std::string, TelemetryRows> telemetry;

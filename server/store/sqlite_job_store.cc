@@ -229,6 +229,11 @@ absl::Status SqliteJobStore::WriteAll(const WriteBatch& batch) {
   for (const cluster::TombstoneRecord& tombstone : batch.tombstones) {
     G2LL_RETURN_IF_ERROR(WriteTombstone(tombstone));
   }
+  if (batch.forgotten_tombstones > 0) {
+    G2LL_ASSIGN_OR_RETURN(Query query,
+                          database_->Prepare("DELETE FROM tombstones WHERE change_seq <= ?"));
+    G2LL_RETURN_IF_ERROR(query.Bind(batch.forgotten_tombstones).Run());
+  }
   for (const std::string& name : batch.deleted_queues) {
     G2LL_ASSIGN_OR_RETURN(Query query,
                           database_->Prepare("DELETE FROM queues WHERE 'projects/' || project || "

@@ -9,7 +9,6 @@
 namespace g2ll::wire {
 namespace {
 
-constexpr size_t kMostLogBytes = 16 * 1024;
 constexpr size_t kMostNameBytes = 256;
 
 cluster::AttemptPhase ReadPhase(v1::AttemptPhase phase) {

@@ -11,6 +11,9 @@
 // What workers say and hear <-> messages.
 namespace g2ll::wire {
 
+// A longer log line is cut.
+inline constexpr size_t kMostLogBytes = 16 * 1024;
+
 cluster::WorkerReport FromProto(const v1::SessionRequest& state);
 cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch);
 // Deadlines travel as the time that is left when it is pushed.

@@ -1,8 +1,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
+#include <map>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "proto/common/grpc_status.h"
 #include "tests/server/core_fixture.h"
@@ -54,6 +58,16 @@ class TelemetryTest : public CoreTest {
     ASSERT_EQ(Job("a")->attempts.size(), 2u);
   }
 
+  static bool AllReached(const std::map<int32_t, int64_t>& acked, int32_t first_rank,
+                         int64_t last) {
+    for (int32_t rank = first_rank; rank < first_rank + 3; ++rank) {
+      if (!acked.contains(rank) || acked.at(rank) < last) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   FakeWorker worker_;
 };
 
@@ -71,6 +85,81 @@ TEST_F(TelemetryTest, RepeatedAndOverlappingBatchesAreStoredOnceWithoutGaps) {
   for (size_t i = 0; i < stored.size(); ++i) {
     EXPECT_EQ(stored[i].seq, static_cast<int64_t>(i) + 1);
   }
+}
+
+TEST_F(TelemetryTest, AnyOrderOfBatchesStoresEveryItemOnceAndInOrder) {
+  constexpr int64_t kItems = 60;
+  for (uint32_t seed = 0; seed < 8; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    const auto below = [&](int64_t end) { return static_cast<int64_t>(random() % end); };
+    const size_t before = Stored().size();
+    // Three reporters that nothing else uses.
+    const int32_t first_rank = 10 + static_cast<int32_t>(seed) * 3;
+    std::map<int32_t, int64_t> acked;
+    for (int step = 0; step < 200 || !AllReached(acked, first_rank, kItems); ++step) {
+      const auto rank = static_cast<int32_t>(first_rank + below(3));
+      // Mostly what comes next, but also what was sent before, and what lies too far ahead.
+      const int64_t first = std::max<int64_t>(1, acked[rank] + 1 + below(9) - 6);
+      const int64_t last = std::min(kItems, first + below(12));
+      if (first > last) {
+        continue;
+      }
+      const int64_t stored = Push(first, last, 1, rank);
+      ASSERT_GE(stored, acked[rank]);  // An acknowledgement never goes back.
+      ASSERT_LE(stored, std::max(acked[rank], last));
+      acked[rank] = stored;
+      if (below(50) == 0) {
+        StartCore();  // The coordinator was killed and came back.
+        Reconnect(worker_);
+      }
+    }
+
+    const std::vector<cluster::MetricRecord> stored = Stored();
+    ASSERT_EQ(stored.size(), before + 3 * kItems);
+    std::map<double, int> seen;
+    for (size_t i = before; i < stored.size(); ++i) {
+      EXPECT_EQ(stored[i].seq, static_cast<int64_t>(i) + 1);
+      ++seen[stored[i].value];
+    }
+    for (const auto& [value, times] : seen) {
+      EXPECT_EQ(times, 3) << value;
+    }
+  }
+}
+
+TEST_F(TelemetryTest, AJobThatMakesUpNamesKeepsTheFirstOnes) {
+  options_.max_metric_series = 2;
+  StartCore();
+  Reconnect(worker_);
+  cluster::TelemetryBatch batch;
+  batch.key = {Job("a")->uid, 1, 0};
+  for (const char* name : {"loss", "lr", "extra", "loss", "more"}) {
+    cluster::MetricRecord point;
+    point.name = name;
+    cluster::TelemetryItem& item = batch.items.emplace_back();
+    item.local_seq = static_cast<int64_t>(batch.items.size());
+    item.value = point;
+  }
+
+  EXPECT_EQ(core_->PushTelemetry(batch, now_), 5);
+  Flush();
+
+  std::vector<std::string> names;
+  for (const cluster::MetricRecord& point : Stored()) {
+    names.push_back(point.name);
+  }
+  EXPECT_THAT(names, ::testing::ElementsAre("loss", "lr", "loss"));
+  EXPECT_THAT(metrics_.Serialize(), ::testing::HasSubstr("{limit=\"metric_series\"} 2"));
+  int told = 0;
+  for (const cluster::EventRecord& event :
+       store::OpenSqliteReader(directory_.path()).value()->ReadEvents(Job("a")->uid, 100).value()) {
+    if (event.type == "METRIC_SERIES_LIMIT") {
+      ++told;
+      EXPECT_THAT(event.message, ::testing::HasSubstr("'extra'"));
+    }
+  }
+  EXPECT_EQ(told, 1);
 }
 
 TEST_F(TelemetryTest, ARestartedCoordinatorStillKnowsWhatIsStored) {
@@ -98,7 +187,7 @@ TEST_F(TelemetryTest, AnEarlyAndALateFollowerReadTheSame) {
     Push(i * 10 + 1, i * 10 + 10);
     const int64_t from = early.empty() ? 1 : early.back() + 1;
     const auto page = hub_->ReadMetrics(uid, from, 1000);
-    for (const cluster::MetricRecord& point : *page) {
+    for (const cluster::MetricRecord& point : page->rows) {
       early.push_back(point.seq);
     }
   }
@@ -120,9 +209,9 @@ TEST_F(TelemetryTest, OldRowsLeaveTheTailButNotTheStore) {
   }
 
   EXPECT_FALSE(hub.ReadMetrics("u", 6, 10).has_value());
-  EXPECT_EQ(hub.ReadMetrics("u", 7, 10)->size(), 4u);
-  EXPECT_TRUE(hub.ReadMetrics("u", 11, 10)->empty());
-  EXPECT_TRUE(hub.ReadMetrics("u", 99, 10)->empty());
+  EXPECT_EQ(hub.ReadMetrics("u", 7, 10)->rows.size(), 4u);
+  EXPECT_TRUE(hub.ReadMetrics("u", 11, 10)->rows.empty());
+  EXPECT_TRUE(hub.ReadMetrics("u", 99, 10)->rows.empty());
 }
 
 TEST_F(TelemetryTest, ARestartThatGoesBackIsAPointOfItsOwn) {
