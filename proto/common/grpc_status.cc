@@ -7,6 +7,7 @@
 #include "absl/strings/cord.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "proto/common/log.h"
 
 namespace g2ll::net {
 namespace {
@@ -14,7 +15,13 @@ namespace {
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 constexpr char kDomain[] = "g2ll";
-constexpr size_t kMaxMessage = 4096;
+// A peer drops the end of a call whose headers are more than 8 KiB, and with it the
+// code. Ours take at most so many, encoded as gRPC does; others come beside them.
+constexpr size_t kMostHeaderBytes = 7 * 1024;
+constexpr size_t kMostMessageHeaderBytes = 4 * 1024;
+constexpr size_t kMostMetadataBytes = 256;  // of one value
+constexpr size_t kMostFieldBytes = 200;
+constexpr size_t kMostDescriptionBytes = 400;
 
 template <typename Message>
 std::optional<Message> Payload(const absl::Status& status, const char* url) {
@@ -24,13 +31,46 @@ std::optional<Message> Payload(const absl::Status& status, const char* url) {
   return message;
 }
 
-// Cuts at a character, not inside one.
-std::string Shortened(std::string message) {
-  if (message.size() <= kMaxMessage) return message;
-  size_t end = kMaxMessage;
-  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
-  message.resize(end);
-  return message + "...";
+std::string PlainText(std::string_view text, size_t most) {
+  return std::string(log::CutUtf8(log::EscapeControl(text), most));
+}
+
+// Bytes of headers that binary details take, which gRPC sends in base64.
+size_t HeaderBytes(size_t details) { return (details + 2) / 3 * 4; }
+
+// Bytes of headers that one byte of a message takes: it is sent with percent signs,
+// and again within the details.
+size_t HeaderBytes(char c) {
+  const bool is_plain = c >= ' ' && c <= '~' && c != '%';
+  return (is_plain ? 1 : 3) + 2;
+}
+
+// One plain line that leaves room for details.
+std::string ShownMessage(std::string_view message) {
+  std::string text = log::EscapeControl(message);
+  size_t bytes = 0;
+  size_t end = 0;
+  while (end < text.size() && bytes < kMostMessageHeaderBytes) bytes += HeaderBytes(text[end++]);
+  if (end == text.size()) return text;
+  return std::string(log::CutUtf8(text, end)) + "...";
+}
+
+// Adds as many of the bad fields, from the first on, as `room` bytes take.
+void AddBadRequest(const std::string& payload, size_t room, google::rpc::Status* details) {
+  google::rpc::BadRequest all;
+  if (!all.ParseFromString(payload)) return;
+  google::rpc::BadRequest some;
+  for (const auto& violation : all.field_violations()) {
+    *some.add_field_violations() = violation;
+    if (some.ByteSizeLong() > room) {
+      some.mutable_field_violations()->RemoveLast();
+      break;
+    }
+  }
+  if (some.field_violations().empty()) return;
+  auto* detail = details->add_details();
+  detail->set_type_url(kBadRequestUrl);
+  detail->set_value(some.SerializeAsString());
 }
 
 }  // namespace
@@ -40,7 +80,9 @@ absl::Status WithReason(absl::Status status, std::string_view reason,
   google::rpc::ErrorInfo info;
   info.set_reason(std::string(reason));
   info.set_domain(kDomain);
-  info.mutable_metadata()->insert(metadata.begin(), metadata.end());
+  for (const auto& [key, value] : metadata) {
+    (*info.mutable_metadata())[key] = PlainText(value, kMostMetadataBytes);
+  }
   status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
   return status;
 }
@@ -49,8 +91,8 @@ absl::Status WithViolations(absl::Status status, const std::vector<FieldViolatio
   google::rpc::BadRequest request;
   for (const FieldViolation& violation : violations) {
     auto* added = request.add_field_violations();
-    added->set_field(violation.field);
-    added->set_description(violation.description);
+    added->set_field(PlainText(violation.field, kMostFieldBytes));
+    added->set_description(PlainText(violation.description, kMostDescriptionBytes));
   }
   status.SetPayload(kBadRequestUrl, absl::Cord(request.SerializeAsString()));
   return status;
@@ -79,15 +121,26 @@ std::vector<FieldViolation> ViolationsOf(const absl::Status& status) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const std::string message = Shortened(std::string(status.message()));
+  const std::string message = ShownMessage(std::string(status.message()));
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
+  std::string bad_request;
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    if (url == kBadRequestUrl) {
+      bad_request = std::string(payload);
+      return;
+    }
     auto* detail = details.add_details();
     detail->set_type_url(std::string(url));
     detail->set_value(std::string(payload));
   });
+  // Last, as there may be many.
+  size_t used = HeaderBytes(details.ByteSizeLong());
+  for (const char c : message) used += HeaderBytes(c);
+  if (used < kMostHeaderBytes) {
+    AddBadRequest(bad_request, (kMostHeaderBytes - used) / 2, &details);
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
                       details.details().empty() ? "" : details.SerializeAsString());
 }

@@ -16,7 +16,8 @@
 namespace g2ll::api {
 namespace {
 
-constexpr int kLargestMessage = 4 << 20;
+// The largest spec and what stands around it. What is larger is refused unread.
+constexpr int kLargestMessage = (1 << 20) + (64 << 10);
 
 // The library's own lines, in our format; what it calls errors is seldom one here.
 void LogOfLibrary(gpr_log_func_args* line) { log::Debug(line->message, {{"source", "grpc"}}); }

@@ -11,6 +11,8 @@
 // What workers say and hear <-> messages.
 namespace g2ll::wire {
 
+// Texts for people, addresses, and names of metrics come out without control
+// characters and cut at their limits, whatever the worker sent.
 cluster::WorkerReport FromProto(const v1::SessionRequest& state);
 cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch);
 // Deadlines travel as the time that is left at `now`.
