@@ -35,22 +35,19 @@ std::string PlainText(std::string_view text, size_t most) {
   return std::string(log::CutUtf8(log::EscapeControl(text), most));
 }
 
-// Bytes of headers that binary details take, which gRPC sends in base64.
-size_t HeaderBytes(size_t details) { return (details + 2) / 3 * 4; }
+// Bytes of headers that one byte of a message takes, and binary details take: gRPC
+// sends the former with percent signs and the latter in base64.
+size_t PercentBytes(char c) { return c >= ' ' && c <= '~' && c != '%' ? 1 : 3; }
+size_t Base64Bytes(size_t details) { return (details + 2) / 3 * 4; }
 
-// Bytes of headers that one byte of a message takes: it is sent with percent signs,
-// and again within the details.
-size_t HeaderBytes(char c) {
-  const bool is_plain = c >= ' ' && c <= '~' && c != '%';
-  return (is_plain ? 1 : 3) + 2;
-}
-
-// One plain line that leaves room for details.
+// One plain line that leaves room for details, within which it is sent once more.
 std::string ShownMessage(std::string_view message) {
   std::string text = log::EscapeControl(message);
   size_t bytes = 0;
   size_t end = 0;
-  while (end < text.size() && bytes < kMostMessageHeaderBytes) bytes += HeaderBytes(text[end++]);
+  while (end < text.size() && bytes < kMostMessageHeaderBytes) {
+    bytes += PercentBytes(text[end++]) + 2;
+  }
   if (end == text.size()) return text;
   return std::string(log::CutUtf8(text, end)) + "...";
 }
@@ -136,10 +133,11 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
     detail->set_value(std::string(payload));
   });
   // Last, as there may be many.
-  size_t used = HeaderBytes(details.ByteSizeLong());
-  for (const char c : message) used += HeaderBytes(c);
+  constexpr size_t kFrame = 64;  // the URL and lengths
+  size_t used = Base64Bytes(details.ByteSizeLong() + kFrame);
+  for (const char c : message) used += PercentBytes(c);
   if (used < kMostHeaderBytes) {
-    AddBadRequest(bad_request, (kMostHeaderBytes - used) / 2, &details);
+    AddBadRequest(bad_request, (kMostHeaderBytes - used) / 4 * 3, &details);
   }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
                       details.details().empty() ? "" : details.SerializeAsString());

@@ -108,7 +108,7 @@ cluster::TelemetryItem ReadItem(const v1::TelemetryItem& proto) {
 cluster::WorkerReport FromProto(const v1::SessionRequest& state) {
   cluster::WorkerReport report;
   report.worker = state.worker();
-  report.incarnation = state.incarnation();
+  report.incarnation = Plain(state.incarnation(), kMostNameBytes);
   const v1::Inventory& inventory = state.inventory();
   report.inventory.slots = inventory.slots();
   report.inventory.device =

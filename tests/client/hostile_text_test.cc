@@ -144,7 +144,8 @@ class HostileTextTest : public ::testing::TestWithParam<std::vector<std::string>
 
 // Lines and, between columns, tabs are ours; all else must be printable.
 std::string FindControl(const std::string& text) {
-  for (const std::string line : absl::StrSplit(text, absl::ByAnyChar("\n\t"))) {
+  for (const absl::string_view part : absl::StrSplit(text, absl::ByAnyChar("\n\t"))) {
+    const std::string line(part);
     if (log::EscapeControl(line) != line) return log::EscapeControl(line);
     if (line.starts_with("ERROR forged")) return line;
   }
@@ -176,9 +177,9 @@ TEST_P(HostileTextTest, ComesOutEscapedOnATerminal) {
 TEST_P(HostileTextTest, IsWhatWasSentWhereAProgramReadsIt) {
   Run("json");
   const std::string json = out_.str();
-  for (const std::string line : absl::StrSplit(json, '\n', absl::SkipEmpty())) {
+  for (const absl::string_view line : absl::StrSplit(json, '\n', absl::SkipEmpty())) {
     if (json.starts_with("{\"")) {
-      EXPECT_TRUE(nlohmann::json::accept(line)) << line;
+      EXPECT_TRUE(nlohmann::json::accept(std::string(line))) << line;
     }
   }
   if (!json.starts_with("{\"") && !json.empty()) {

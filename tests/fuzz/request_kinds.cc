@@ -5,6 +5,7 @@
 #include "g2ll/v1/admin.pb.h"
 #include "g2ll/v1/checkpoint.pb.h"
 #include "g2ll/v1/job.pb.h"
+#include "g2ll/v1/queue.pb.h"
 #include "g2ll/v1/telemetry.pb.h"
 #include "g2ll/v1/worker.pb.h"
 #include "server/api/create_request.h"
@@ -102,6 +103,32 @@ const std::vector<RequestKind>& RequestKinds() {
       Kind<v1::StreamExportRequest>(),
       Kind<v1::ListWorkersRequest>(),
       Kind<v1::GetServerInfoRequest>(),
+      Kind<v1::UpdateJobRequest>(),
+      Kind<v1::KillJobRequest>(),
+      Kind<v1::PauseJobRequest>(),
+      Kind<v1::ResumeJobRequest>(),
+      Kind<v1::RequeueJobRequest>(),
+      Kind<v1::ExplainJobRequest>(),
+      Kind<v1::WatchJobsRequest>(),
+      Kind<v1::QueryMetricsRequest>(),
+      Kind<v1::BeginCheckpointRequest>(),
+      Kind<v1::PinCheckpointRequest>(),
+      Kind<v1::VerifyCheckpointRequest>(),
+      Kind<v1::DeleteCheckpointRequest>(),
+      Kind<v1::GetWorkerRequest>(),
+      Kind<v1::CordonWorkerRequest>(),
+      Kind<v1::UncordonWorkerRequest>(),
+      Kind<v1::DrainWorkerRequest>(),
+      Kind<v1::StreamBackupRequest>(),
+      Kind<v1::CreateQueueRequest>(),
+      Kind<v1::GetQueueRequest>(),
+      Kind<v1::ListQueuesRequest>(),
+      Kind<v1::UpdateQueueRequest>(),
+      Kind<v1::DeleteQueueRequest>(),
+      Kind<v1::ListWaitingJobsRequest>(),
+      Kind<v1::GetProjectRequest>(),
+      Kind<v1::ListProjectsRequest>(),
+      Kind<v1::UpdateProjectRequest>(),
   };
   return kinds;
 }

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 
@@ -24,7 +25,12 @@ std::set<std::string> RequestsOfServices() {
     if (entry.path().extension() != ".proto") continue;
     const std::string name = entry.path().lexically_relative(protos).string();
     const auto* file = DescriptorPool::generated_pool()->FindFileByName(name);
-    EXPECT_NE(file, nullptr) << name << " is not linked into this test";
+    if (file == nullptr) {
+      std::ifstream text(entry.path());
+      for (std::string line; std::getline(text, line);) {
+        EXPECT_FALSE(line.starts_with("service ")) << name << " is not linked into this test";
+      }
+    }
     for (int i = 0; file != nullptr && i < file->service_count(); ++i) {
       for (int j = 0; j < file->service(i)->method_count(); ++j) {
         names.insert(std::string(file->service(i)->method(j)->input_type()->full_name()));
