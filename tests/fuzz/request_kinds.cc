@@ -9,6 +9,8 @@
 #include "g2ll/v1/telemetry.pb.h"
 #include "g2ll/v1/worker.pb.h"
 #include "server/api/create_request.h"
+#include "server/api/list_jobs.h"
+#include "server/api/update_request.h"
 #include "server/wire/job_wire.h"
 #include "server/wire/worker_wire.h"
 #include "tests/fuzz/promises.h"
@@ -40,6 +42,25 @@ void ReadListJobs(const Message& message) {
     return;
   }
   Expect(query->page_size >= 1 && query->page_size <= 1000, "a page has 1 to 1,000 jobs");
+}
+
+// Tries the change on a job of every kind.
+void ReadUpdate(const Message& message) {
+  const auto change = api::ReadUpdateRequest(As<v1::UpdateJobRequest>(message));
+  if (!change.ok()) {
+    ExpectCleanRefusal(change.status());
+    return;
+  }
+  v1::JobSpec specs[3];
+  specs[0].mutable_pretrain();
+  specs[1].mutable_finetune();
+  specs[2].mutable_evaluate();
+  for (const v1::JobSpec& spec : specs) {
+    cluster::JobRecord job;
+    wire::ReadSpec(spec, &job);
+    if (const absl::Status status = (*change)(job); !status.ok()) ExpectCleanRefusal(status);
+    ExpectSendable(wire::ToProto(job));
+  }
 }
 
 void ReadSession(const Message& message) {
@@ -103,7 +124,7 @@ const std::vector<RequestKind>& RequestKinds() {
       Kind<v1::StreamExportRequest>(),
       Kind<v1::ListWorkersRequest>(),
       Kind<v1::GetServerInfoRequest>(),
-      Kind<v1::UpdateJobRequest>(),
+      Kind<v1::UpdateJobRequest>(ReadUpdate),
       Kind<v1::KillJobRequest>(),
       Kind<v1::PauseJobRequest>(),
       Kind<v1::ResumeJobRequest>(),
