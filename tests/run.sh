@@ -3,7 +3,10 @@
 # `nightly`, in one ctest call whose closing line comes last.
 set -euo pipefail
 
-usage() { echo "usage: tests/run.sh [-L LABEL] [-R REGEX]    labels: unit dist gpu e2e bench nightly"; }
+usage() {
+  echo "usage: tests/run.sh [-L LABEL] [-R REGEX]"
+  echo "labels: unit dist gpu e2e fault fuzz sanitizer bench nightly (docs/testing.md)"
+}
 
 label='' select=()
 while (($#)); do
@@ -26,5 +29,19 @@ step "configuring"
 cmake --preset release --log-level=WARNING
 step "building"
 cmake --build --preset release -j "$(nproc)"
+
+# Sanitized and fuzzing binaries have build trees of their own, made where a test that
+# will run needs them.
+selected=$(ctest --test-dir build/release -N "${select[@]}")
+target=submit_tests
+if [[ $label == nightly ]]; then target=nightly_tests; fi
+build_tree() {  # build_tree PRESET PATTERN
+  if ! grep -qE "Test +#[0-9]+: ($2)_" <<<"$selected"; then return; fi
+  step "building $target with $1"
+  cmake --preset "$1" --log-level=WARNING
+  cmake --build --preset "$1" -j "$(nproc)" --target "$target"
+}
+build_tree asan-ubsan 'asan|fuzz'
+build_tree tsan tsan
 step "testing"
 exec ctest --test-dir build/release --output-on-failure -j "$(nproc)" "${select[@]}"

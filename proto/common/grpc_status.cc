@@ -2,13 +2,12 @@
 
 #include <grpcpp/support/status.h>
 
-#include <algorithm>
 #include <optional>
-#include <utility>
 
 #include "absl/strings/cord.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "proto/common/log.h"
 
 namespace g2ll::net {
 namespace {
@@ -16,10 +15,13 @@ namespace {
 constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
 constexpr char kBadRequestUrl[] = "type.googleapis.com/google.rpc.BadRequest";
 constexpr char kDomain[] = "g2ll";
-// A status travels in headers, of which a client takes 8 KiB: the message with its
-// escapes, and the details, of which base64 makes a third more.
-constexpr size_t kMaxMessage = 2048;
-constexpr size_t kMaxDetails = 3072;
+// A peer drops the end of a call whose headers are more than 8 KiB, and with it the
+// code. Ours take at most so many, encoded as gRPC does; others come beside them.
+constexpr size_t kMostHeaderBytes = 7 * 1024;
+constexpr size_t kMostMessageHeaderBytes = 4 * 1024;
+constexpr size_t kMostMetadataBytes = 256;  // of one value
+constexpr size_t kMostFieldBytes = 200;
+constexpr size_t kMostDescriptionBytes = 400;
 
 template <typename Message>
 std::optional<Message> Payload(const absl::Status& status, const char* url) {
@@ -29,37 +31,43 @@ std::optional<Message> Payload(const absl::Status& status, const char* url) {
   return message;
 }
 
-// Bytes of a character in a header.
-size_t EscapedSize(char c) { return c >= ' ' && c <= '~' && c != '%' ? 1 : 3; }
-
-// Cuts at a character, not inside one.
-std::string Shortened(std::string message) {
-  size_t escaped = 0;
-  size_t end = 0;
-  while (end < message.size() && escaped + EscapedSize(message[end]) <= kMaxMessage) {
-    escaped += EscapedSize(message[end++]);
-  }
-  if (end == message.size()) return message;
-  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
-  message.resize(end);
-  return message + "...";
+std::string PlainText(std::string_view text, size_t most) {
+  return std::string(log::CutUtf8(log::EscapeControl(text), most));
 }
 
-// As many bad fields as fit, and a last one that counts the others.
-std::string ShortenedViolations(const std::string& payload, size_t room) {
-  google::rpc::BadRequest request;
-  if (payload.size() <= room || !request.ParseFromString(payload)) return payload;
-  google::rpc::BadRequest kept;
-  int count = 0;
-  for (const auto& violation : request.field_violations()) {
-    if (kept.ByteSizeLong() + violation.ByteSizeLong() + 64 > room) break;
-    *kept.add_field_violations() = violation;
-    ++count;
+// Bytes of headers that one byte of a message takes, and binary details take: gRPC
+// sends the former with percent signs and the latter in base64.
+size_t PercentBytes(char c) { return c >= ' ' && c <= '~' && c != '%' ? 1 : 3; }
+size_t Base64Bytes(size_t details) { return (details + 2) / 3 * 4; }
+
+// One plain line that leaves room for details, within which it is sent once more.
+std::string ShownMessage(std::string_view message) {
+  std::string text = log::EscapeControl(message);
+  size_t bytes = 0;
+  size_t end = 0;
+  while (end < text.size() && bytes < kMostMessageHeaderBytes) {
+    bytes += PercentBytes(text[end++]) + 2;
   }
-  auto* rest = kept.add_field_violations();
-  rest->set_field("...");
-  rest->set_description("and " + std::to_string(request.field_violations_size() - count) + " more");
-  return kept.SerializeAsString();
+  if (end == text.size()) return text;
+  return std::string(log::CutUtf8(text, end)) + "...";
+}
+
+// Adds as many of the bad fields, from the first on, as `room` bytes take.
+void AddBadRequest(const std::string& payload, size_t room, google::rpc::Status* details) {
+  google::rpc::BadRequest all;
+  if (!all.ParseFromString(payload)) return;
+  google::rpc::BadRequest some;
+  for (const auto& violation : all.field_violations()) {
+    *some.add_field_violations() = violation;
+    if (some.ByteSizeLong() > room) {
+      some.mutable_field_violations()->RemoveLast();
+      break;
+    }
+  }
+  if (some.field_violations().empty()) return;
+  auto* detail = details->add_details();
+  detail->set_type_url(kBadRequestUrl);
+  detail->set_value(some.SerializeAsString());
 }
 
 }  // namespace
@@ -69,7 +77,9 @@ absl::Status WithReason(absl::Status status, std::string_view reason,
   google::rpc::ErrorInfo info;
   info.set_reason(std::string(reason));
   info.set_domain(kDomain);
-  info.mutable_metadata()->insert(metadata.begin(), metadata.end());
+  for (const auto& [key, value] : metadata) {
+    (*info.mutable_metadata())[key] = PlainText(value, kMostMetadataBytes);
+  }
   status.SetPayload(kErrorInfoUrl, absl::Cord(info.SerializeAsString()));
   return status;
 }
@@ -78,8 +88,8 @@ absl::Status WithViolations(absl::Status status, const std::vector<FieldViolatio
   google::rpc::BadRequest request;
   for (const FieldViolation& violation : violations) {
     auto* added = request.add_field_violations();
-    added->set_field(violation.field);
-    added->set_description(violation.description);
+    added->set_field(PlainText(violation.field, kMostFieldBytes));
+    added->set_description(PlainText(violation.description, kMostDescriptionBytes));
   }
   status.SetPayload(kBadRequestUrl, absl::Cord(request.SerializeAsString()));
   return status;
@@ -108,19 +118,27 @@ std::vector<FieldViolation> ViolationsOf(const absl::Status& status) {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const std::string message = Shortened(std::string(status.message()));
+  const std::string message = ShownMessage(std::string(status.message()));
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
+  std::string bad_request;
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
-    std::string value(payload);
     if (url == kBadRequestUrl) {
-      value = ShortenedViolations(value, kMaxDetails - std::min(kMaxDetails, message.size()));
+      bad_request = std::string(payload);
+      return;
     }
     auto* detail = details.add_details();
     detail->set_type_url(std::string(url));
-    detail->set_value(std::move(value));
+    detail->set_value(std::string(payload));
   });
+  // Last, as there may be many.
+  constexpr size_t kFrame = 64;  // the URL and lengths
+  size_t used = Base64Bytes(details.ByteSizeLong() + kFrame);
+  for (const char c : message) used += PercentBytes(c);
+  if (used < kMostHeaderBytes) {
+    AddBadRequest(bad_request, (kMostHeaderBytes - used) / 4 * 3, &details);
+  }
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message,
                       details.details().empty() ? "" : details.SerializeAsString());
 }

@@ -21,11 +21,13 @@ struct FieldViolation {
 };
 
 // `status` with a machine-readable reason (google.rpc.ErrorInfo, domain `g2ll`),
-// for example `JOB_NOT_FOUND`. An OK status stays as it is.
+// for example `JOB_NOT_FOUND`. Values of `metadata` are escaped and cut at 256 bytes.
+// An OK status stays as it is.
 absl::Status WithReason(absl::Status status, std::string_view reason,
                         const std::map<std::string, std::string>& metadata = {});
 
-// `status` with a list of bad fields. An OK status stays as it is.
+// `status` with a list of bad fields, whose texts are escaped and cut. An OK status
+// stays as it is.
 absl::Status WithViolations(absl::Status status, const std::vector<FieldViolation>& violations);
 
 // Reason of `status`; empty if it has none.
@@ -38,8 +40,9 @@ std::map<std::string, std::string> MetadataOf(const absl::Status& status);
 std::vector<FieldViolation> ViolationsOf(const absl::Status& status);
 
 // To the wire: reason and violations become a google.rpc.Status in the binary
-// error details. A message is cut at 2 KiB, and a list of bad fields to about as much,
-// because gRPC sends them as headers.
+// error details. As gRPC sends all of it as headers, which a peer takes up to 8 KiB,
+// a long message is cut and only the first violations that fit are told. A message
+// becomes one line without control characters.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // From the wire. Details that cannot be read are left out.

@@ -44,14 +44,17 @@ bool IsControl(char c) {
   return byte < 0x20 || byte == 0x7f;
 }
 
+// Whether `text` starts with one of U+0080 to U+009F. Terminals obey them.
+bool IsC1Control(std::string_view text) {
+  return text.size() >= 2 && text[0] == '\xc2' &&
+         (static_cast<unsigned char>(text[1]) & 0xe0) == 0x80;
+}
+
 // Length of one printable character at the start of `text`, 0 if its first byte
-// must be escaped. The C1 controls U+0080..U+009F count as controls: terminals
-// act on them.
+// must be escaped.
 size_t PrintableLength(std::string_view text) {
   if (IsControl(text[0])) return 0;
-  const size_t length = Utf8Length(text);
-  if (length == 2 && text[0] == '\xc2' && static_cast<unsigned char>(text[1]) < 0xa0) return 0;
-  return length;
+  return IsC1Control(text) ? 0 : Utf8Length(text);
 }
 
 void AppendJsonString(std::string_view text, std::string& out) {
@@ -71,6 +74,10 @@ void AppendJsonString(std::string_view text, std::string& out) {
       out += "\\u00";
       out += kHex[byte >> 4];
       out += kHex[byte & 15];
+    } else if (IsC1Control(text)) {
+      out += "\\u00";
+      out += kHex[static_cast<unsigned char>(text[1]) >> 4];
+      out += kHex[static_cast<unsigned char>(text[1]) & 15];
     } else if (length == 0) {
       out += "\xef\xbf\xbd";
     } else {
@@ -162,6 +169,13 @@ size_t Utf8Length(std::string_view text) {
   if (first == 0xf0 && at(1) < 0x90) return 0;  // overlong
   if (first == 0xf4 && at(1) > 0x8f) return 0;  // above U+10FFFF
   return length;
+}
+
+std::string_view CutUtf8(std::string_view text, size_t most) {
+  if (text.size() <= most) return text;
+  size_t size = most;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80) --size;
+  return text.substr(0, size);
 }
 
 std::string EscapeControl(std::string_view text) {

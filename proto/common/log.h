@@ -56,7 +56,8 @@ void SetMinLevel(Level level);
 std::optional<Format> ParseFormat(std::string_view name);
 
 // Writes one line. Control characters and bytes that are not UTF-8 come out as
-// \n, \t, \xNN (in JSON by its own escapes, bad bytes as U+FFFD).
+// \n, \t, \xNN (in JSON by its own escapes, bad bytes as U+FFFD). U+0080 to U+009F
+// are control characters here and below.
 void Write(Level level, std::string_view message, Fields fields = {});
 inline void Debug(std::string_view message, Fields fields = {}) {
   Write(Level::kDebug, message, fields);
@@ -83,12 +84,15 @@ std::string_view LevelName(Level level);
 std::optional<Level> ParseLevel(std::string_view line);
 
 // `text` with control characters (tab too) and bytes that are not UTF-8 escaped
-// as \n, \r, \t or \xNN. A backslash stays as it is.
+// as \n, \r, \t or \xNN. A backslash stays as it is, so a second time changes nothing.
 std::string EscapeControl(std::string_view text);
 
 // Bytes from the start of `text` that form one valid UTF-8 character of Unicode
 // (no surrogates, no overlong forms); 0 if the first byte does not start one.
 size_t Utf8Length(std::string_view text);
+
+// The start of UTF-8 `text` in at most `most` bytes, cut between characters.
+std::string_view CutUtf8(std::string_view text, size_t most);
 
 }  // namespace g2ll::log
 

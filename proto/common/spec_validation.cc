@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "google/protobuf/duration.pb.h"
 #include "proto/common/folder_split.h"
+#include "proto/common/log.h"
 #include "proto/common/spec_access.h"
 #include "proto/common/spec_defaults.h"
 #include "proto/common/spec_field.h"
@@ -24,6 +25,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
 constexpr size_t kMaxText = 4096;
+constexpr size_t kMostGivenBytes = 200;  // in a description
 constexpr int kMaxDependencies = 100;
 
 // A value as a job file has it.
@@ -399,7 +401,9 @@ bool IsLabelText(std::string_view text) {
 }  // namespace
 
 std::string Violation::Description() const {
-  return absl::StrCat("given ", given, ", allowed: ", allowed);
+  const std::string_view shown = log::CutUtf8(given, kMostGivenBytes);
+  return absl::StrCat("given ", std::string(shown), shown.size() < given.size() ? "..." : "",
+                      ", allowed: ", allowed);
 }
 
 std::vector<Violation> Validate(const v1::JobSpec& spec) {
@@ -425,9 +429,9 @@ std::vector<Violation> ValidateLabels(const std::map<std::string, std::string>& 
   }
   for (const auto& [key, value] : labels) {
     if (key.empty() || !IsLabelText(key)) {
-      violations.push_back({"labels", absl::StrCat("the key ", key.substr(0, 80)), kAllowed});
+      violations.push_back({"labels", absl::StrCat("the key ", key), kAllowed});
     } else if (!IsLabelText(value)) {
-      violations.push_back({absl::StrCat("labels.", key), value.substr(0, 80), kAllowed});
+      violations.push_back({absl::StrCat("labels.", key), value, kAllowed});
     }
   }
   return violations;

@@ -18,7 +18,7 @@ struct Violation {
   std::string given;    // its value as a job file has it
   std::string allowed;  // what may stand there
 
-  // `given 1.5, allowed: a number in [0, 1]`.
+  // `given 1.5, allowed: a number in [0, 1]`; a long value is cut.
   std::string Description() const;
 };
 

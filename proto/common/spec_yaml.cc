@@ -31,10 +31,8 @@ const std::vector<std::string>& KindNames() {
 }
 
 std::string Shortened(std::string_view text) {
-  if (text.size() <= kMaxGivenBytes) return std::string(text);
-  size_t end = kMaxGivenBytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "...";
+  const std::string_view cut = log::CutUtf8(text, kMaxGivenBytes);
+  return absl::StrCat(std::string(cut), cut.size() < text.size() ? "..." : "");
 }
 
 // What stands at a node, for people.
@@ -130,7 +128,7 @@ void DocumentMapper::ForEachKey(const YamlNode& map, const std::string& prefix,
   for (size_t i = 0; i < map.keys.size(); ++i) {
     const YamlKey& key = map.keys[i];
     const std::string path =
-        prefix.empty() ? key.text : absl::StrCat(prefix, ".", Shortened(key.text));
+        prefix.empty() ? Shortened(key.text) : absl::StrCat(prefix, ".", Shortened(key.text));
     const auto [first, is_new] = seen.emplace(key.text, key.line);
     if (!is_new) {
       AddFault(key.line, path, "the key again",
@@ -363,7 +361,7 @@ void ApplyOverride(const Override& change, std::vector<YamlNode>* documents,
   YamlDocuments value = ParseYaml(change.value);
   if (value.error || value.documents.size() > 1) {
     faults->push_back(
-        {0, change.path, Shortened(change.value),
+        {0, Shortened(change.path), Shortened(change.value),
          value.error ? absl::StrCat("a YAML value: ", value.error->message) : "one YAML value",
          ""});
     return;

@@ -228,6 +228,10 @@ std::string YamlString(std::string_view text) {
       quoted += "\\n";
     } else if (byte < 0x20 || byte == 0x7f || length == 0) {
       quoted += "\\x" + absl::StrCat(absl::Hex(byte, absl::kZeroPad2));
+    } else if (length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0) {
+      // U+0080 to U+009F: terminals obey them.
+      const auto code = static_cast<unsigned char>(text[i + 1]);
+      quoted += "\\x" + absl::StrCat(absl::Hex(code, absl::kZeroPad2));
     } else {
       quoted += text.substr(i, length);
     }

@@ -22,8 +22,8 @@
 namespace g2ll::api {
 namespace {
 
-// A job's spec, or a worker's telemetry, may have half of it.
-constexpr int kLargestRequest = 1 << 20;
+// The largest spec and what stands around it. What is larger is refused unread.
+constexpr int kLargestRequest = (1 << 20) + (64 << 10);
 constexpr int kLargestAnswer = 4 << 20;
 constexpr int kLargestMetadata = 8 << 10;
 constexpr int kStreamsPerConnection = 4096;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "g2ll/v1/job.grpc.pb.h"
+#include "proto/common/log.h"
 #include "server/api/create_request.h"
 #include "server/api/file_source.h"
 #include "server/api/list_jobs.h"
@@ -348,7 +349,8 @@ class JobService final : public v1::JobService::CallbackService {
     }
     return Answer<JobPtr>(
         call, context_,
-        [asked = coordinator::JobRequest{request.name(), request.reason(), request.etag()},
+        [asked = coordinator::JobRequest{request.name(), log::EscapeControl(request.reason()),
+                                         request.etag()},
          verb = std::move(verb)](Core& core, absl::Time now) { return verb(core, asked, now); },
         [response](const JobPtr& job) { return Fill(job, response); });
   }

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "g2ll/v1/telemetry.grpc.pb.h"
 #include "server/api/metric_query.h"
 #include "server/api/services.h"
@@ -40,12 +41,59 @@ grpc::ServerWriteReactor<typename Kind::Response>* Open(
   return reactor;
 }
 
+// A job has no more series than this.
+constexpr int kMostNames = 256;
+
+absl::Status CheckNames(int count) {
+  if (count <= kMostNames) {
+    return absl::OkStatus();
+  }
+  return net::WithReason(absl::InvalidArgumentError(absl::StrCat(
+                             "names: ", count, " are given, at most ", kMostNames, " are allowed")),
+                         "TOO_MANY_NAMES");
+}
+
+// Ends a stream before it begins.
+template <typename Response>
+grpc::ServerWriteReactor<Response>* Refuse(const ServiceContext& context,
+                                           const absl::Status& status) {
+  auto [driver, reactor] = StreamDriver<Response>::Make(context.pool, context.streams);
+  driver->End(status);
+  return reactor;
+}
+
+// A job has no more series than this.
+constexpr int kMostNames = 256;
+
+absl::Status CheckNames(int count) {
+  if (count <= kMostNames) {
+    return absl::OkStatus();
+  }
+  return net::WithReason(absl::InvalidArgumentError(absl::StrCat(
+                             "names: ", count, " are given, at most ", kMostNames, " are allowed")),
+                         "TOO_MANY_NAMES");
+}
+
+// Ends a stream before it begins.
+template <typename Response>
+grpc::ServerWriteReactor<Response>* Refuse(grpc::CallbackServerContext* call,
+                                           const ServiceContext& context,
+                                           const absl::Status& status) {
+  auto [driver, reactor] = StreamDriver<Response>::Make(call, context.pool, context.streams);
+  driver->End(status);
+  return reactor;
+}
+
 class TelemetryService final : public v1::TelemetryService::CallbackService {
  public:
   explicit TelemetryService(const ServiceContext& context) : context_(context) {}
 
   grpc::ServerWriteReactor<v1::StreamMetricsResponse>* StreamMetrics(
       grpc::CallbackServerContext* call, const v1::StreamMetricsRequest* request) override {
+    // Looked at before the request is copied: it may hold a message full of names.
+    if (const absl::Status status = CheckNames(request->names_size()); !status.ok()) {
+      return Refuse<v1::StreamMetricsResponse>(call, context_, status);
+    }
     return Open<MetricKind>(
         call, context_, request->job(), [request = *request](const cluster::JobRecord& job) {
           MetricKind kind;

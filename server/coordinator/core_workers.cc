@@ -112,6 +112,12 @@ void Core::ReportWorker(WorkerReport report, int64_t session_id, absl::Time now)
       report.sequence <= newest.sequence) {
     return;  // Repeated, or overtaken by a newer one.
   }
+  if (const absl::Status bad = CheckWorker(report); !bad.ok()) {
+    if (worker.session != nullptr) {
+      worker.session->Close(bad);
+    }
+    return;
+  }
   const std::vector<cluster::DataCheckResult> results = std::move(report.data_checks);
   report.data_checks.clear();
   worker.record.report = std::move(report);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proto/common/log.h"
 #include "server/wire/job_wire.h"
 #include "server/wire/time_wire.h"
 
@@ -10,6 +11,13 @@ namespace g2ll::wire {
 namespace {
 
 constexpr size_t kMostNameBytes = 256;
+constexpr size_t kMostPathBytes = 4096;
+constexpr size_t kMostMessageBytes = 4096;
+
+// What a worker says is kept and shown to people: no control characters, and a bound.
+std::string Plain(const std::string& text, size_t most) {
+  return std::string(log::CutUtf8(log::EscapeControl(text), most));
+}
 
 cluster::AttemptPhase ReadPhase(v1::AttemptPhase phase) {
   switch (phase) {
@@ -50,37 +58,27 @@ cluster::AttemptStatus ReadAttempt(const v1::AttemptStatus& proto) {
   status.job_uid = proto.job_uid();
   status.epoch = proto.epoch();
   status.phase = ReadPhase(proto.phase());
-  status.store_address = proto.store_address();
+  status.store_address = Plain(proto.store_address(), kMostNameBytes);
   status.store_pid = proto.store_pid();
-  status.data_digest = proto.data_digest();
+  status.data_digest = Plain(proto.data_digest(), kMostNameBytes);
   for (const v1::RankStatus& rank : proto.ranks()) {
     status.ranks.push_back(
         {rank.rank(), rank.pid(), rank.joined(), rank.exited(), rank.exit_code(), rank.signal()});
   }
   if (proto.has_failure()) {
     status.failure = FromProto(proto.failure());
+    status.failure->message = Plain(proto.failure().message(), kMostMessageBytes);
+    status.failure->worker = Plain(proto.failure().worker(), kMostNameBytes);
   }
   if (proto.has_failure_time()) {
     status.failure_time = FromProto(proto.failure_time());
   }
-  status.report_path = proto.report_path();
+  status.report_path = Plain(proto.report_path(), kMostPathBytes);
   if (proto.has_progress()) {
     status.progress = FromProto(proto.progress());
   }
-  status.message = proto.message();
+  status.message = Plain(proto.message(), kMostMessageBytes);
   return status;
-}
-
-// Cuts at a character's start, so that what is left is still UTF-8.
-std::string Cut(const std::string& text, size_t most) {
-  if (text.size() <= most) {
-    return text;
-  }
-  size_t size = most;
-  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) {
-    --size;
-  }
-  return text.substr(0, size);
 }
 
 cluster::TelemetryItem ReadItem(const v1::TelemetryItem& proto) {
@@ -88,7 +86,7 @@ cluster::TelemetryItem ReadItem(const v1::TelemetryItem& proto) {
   item.local_seq = proto.local_seq();
   if (proto.has_metric()) {
     cluster::MetricRecord point;
-    point.name = Cut(proto.metric().name(), kMostNameBytes);
+    point.name = Plain(proto.metric().name(), kMostNameBytes);
     point.value = proto.metric().value();
     point.step = proto.metric().step();
     point.epoch = proto.metric().epoch();
@@ -96,8 +94,8 @@ cluster::TelemetryItem ReadItem(const v1::TelemetryItem& proto) {
     item.value = std::move(point);
   } else {
     cluster::LogRecord line;
-    line.level = Cut(proto.log().level(), kMostNameBytes);
-    line.message = Cut(proto.log().message(), kMostLogBytes);
+    line.level = Plain(proto.log().level(), kMostNameBytes);
+    line.message = Plain(proto.log().message(), kMostLogBytes);
     line.time = FromProto(proto.time());
     item.value = std::move(line);
   }
@@ -109,7 +107,7 @@ cluster::TelemetryItem ReadItem(const v1::TelemetryItem& proto) {
 cluster::WorkerReport FromProto(const v1::SessionRequest& state) {
   cluster::WorkerReport report;
   report.worker = state.worker();
-  report.incarnation = state.incarnation();
+  report.incarnation = Plain(state.incarnation(), kMostNameBytes);
   report.sequence = state.sequence();
   const v1::Inventory& inventory = state.inventory();
   report.inventory.slots = inventory.slots();
@@ -117,17 +115,17 @@ cluster::WorkerReport FromProto(const v1::SessionRequest& state) {
       inventory.device() == "cuda" ? cluster::Device::kCuda : cluster::Device::kCpu;
   report.inventory.cpus = inventory.cpus();
   report.inventory.pid = inventory.pid();
-  report.inventory.http_address = inventory.http_address();
-  report.inventory.advertise_host = inventory.advertise_host();
-  report.inventory.version = inventory.version();
+  report.inventory.http_address = Plain(inventory.http_address(), kMostNameBytes);
+  report.inventory.advertise_host = Plain(inventory.advertise_host(), kMostNameBytes);
+  report.inventory.version = Plain(inventory.version(), kMostNameBytes);
   report.inventory.storage_token = inventory.storage_token();
-  report.inventory.storage_error = inventory.storage_error();
+  report.inventory.storage_error = Plain(inventory.storage_error(), kMostMessageBytes);
   for (const v1::AttemptStatus& attempt : state.attempts()) {
     report.attempts.push_back(ReadAttempt(attempt));
   }
   for (const v1::DataCheckResult& check : state.data_checks()) {
-    report.data_checks.push_back(
-        {check.id(), check.ok(), check.message(), check.digest(), check.images()});
+    report.data_checks.push_back({check.id(), check.ok(), Plain(check.message(), kMostMessageBytes),
+                                  Plain(check.digest(), kMostNameBytes), check.images()});
   }
   report.draining = state.draining();
   return report;

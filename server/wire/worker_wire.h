@@ -14,6 +14,8 @@ namespace g2ll::wire {
 // A longer log line is cut.
 inline constexpr size_t kMostLogBytes = 16 * 1024;
 
+// Texts for people, addresses, and names of metrics come out without control
+// characters and cut at their limits, whatever the worker sent.
 cluster::WorkerReport FromProto(const v1::SessionRequest& state);
 cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch);
 // Deadlines travel as the time that is left when it is pushed.

@@ -10,7 +10,7 @@ import unittest
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCRIPTS = ["deploy/install_deps.sh", "deploy/quickstart.sh", "tests/run.sh", ".ci/run",
-           "docker/collect.sh"]
+           "docker/collect.sh", "tests/fuzz/run_fuzzer.sh", "tests/sanitizers/run_binary.sh"]
 
 
 def run(*command, **more):

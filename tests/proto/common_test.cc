@@ -39,7 +39,20 @@ TEST(LogTest, ControlCharactersAndBadUtf8CannotForgeALine) {
   EXPECT_EQ(log::EscapeControl(bad), "a\\nb\\x1b[2J\\xff\\xc0\\x80\\xc2\\x9b\xe2\x82\xac");
   const std::string json = log::FormatLine(log::Format::kJson, log::Level::kInfo, 0, bad, {});
   EXPECT_THAT(json, HasSubstr("a\\nb\\u001b[2J\xef\xbf\xbd"));
-  EXPECT_EQ(json.find('\n'), std::string::npos);
+  EXPECT_THAT(json, HasSubstr("\\u009b\xe2\x82\xac"));
+  EXPECT_EQ(log::EscapeControl(json), json);
+}
+
+TEST(LogTest, EscapingTwiceIsEscapingOnce) {
+  const std::string once = log::EscapeControl("a\\n\n\x1b\xff");
+  EXPECT_EQ(log::EscapeControl(once), once);
+}
+
+TEST(LogTest, TextIsCutBetweenCharacters) {
+  EXPECT_EQ(log::CutUtf8("abc", 3), "abc");
+  EXPECT_EQ(log::CutUtf8("abc", 2), "ab");
+  EXPECT_EQ(log::CutUtf8("a\xe2\x82\xac", 3), "a");
+  EXPECT_EQ(log::CutUtf8("\xe2\x82\xac", 2), "");
 }
 
 TEST(LogTest, LevelIsReadBackFromBothFormats) {
@@ -106,6 +119,45 @@ TEST(GrpcStatusTest, LongMessagesAreCutAndBrokenDetailsIgnored) {
   EXPECT_LT(cut.error_message().size(), 5000u);
   const grpc::Status broken(grpc::StatusCode::NOT_FOUND, "gone", "not a message");
   EXPECT_EQ(net::FromGrpcStatus(broken).message(), "gone");
+}
+
+// What gRPC makes of a message and of binary details in headers.
+size_t BytesOfHeaders(const grpc::Status& status) {
+  size_t bytes = (status.error_details().size() + 2) / 3 * 4;
+  for (const char c : status.error_message()) bytes += c >= ' ' && c <= '~' && c != '%' ? 1 : 3;
+  return bytes;
+}
+
+TEST(GrpcStatusTest, FitsIntoTheHeadersThatAPeerTakesAndKeepsItsReason) {
+  std::vector<net::FieldViolation> violations;
+  for (int i = 0; i < 1000; ++i) {
+    violations.push_back({"labels", std::string(1000, 'x')});
+  }
+  for (const std::string& message : {std::string("short"), std::string(100'000, 'x'),
+                                     std::string(100'000, '%'), std::string(100'000, '\n')}) {
+    const grpc::Status sent = net::ToGrpcStatus(
+        net::WithViolations(net::WithReason(absl::InvalidArgumentError(message), "INVALID_SPEC",
+                                            {{"source", std::string(100'000, 's')}}),
+                            violations));
+
+    EXPECT_LE(BytesOfHeaders(sent), 7u * 1024);
+    EXPECT_EQ(net::ReasonOf(net::FromGrpcStatus(sent)), "INVALID_SPEC");
+    EXPECT_GE(net::ViolationsOf(net::FromGrpcStatus(sent)).size(), 2u);
+  }
+}
+
+TEST(GrpcStatusTest, TextsOfARequestComeBackEscapedAndCutBetweenCharacters) {
+  std::string euros;
+  for (int i = 0; i < 300; ++i) euros += "\xe2\x82\xac";
+  const absl::Status read = net::FromGrpcStatus(net::ToGrpcStatus(net::WithViolations(
+      net::WithReason(absl::InvalidArgumentError("a\x1b[2J\nb"), "X", {{"m", "\n" + euros}}),
+      {{"f\n", euros}})));
+
+  EXPECT_EQ(read.message(), "a\\x1b[2J\\nb");
+  ASSERT_EQ(net::ViolationsOf(read).size(), 1u);
+  EXPECT_EQ(net::ViolationsOf(read)[0].field, "f\\n");
+  EXPECT_EQ(net::ViolationsOf(read)[0].description, euros.substr(0, 399));
+  EXPECT_EQ(net::MetadataOf(read).at("m"), "\\n" + euros.substr(0, 252));
 }
 
 absl::StatusOr<int> Half(int value) {

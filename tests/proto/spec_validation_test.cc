@@ -327,6 +327,12 @@ TEST(NameTest, IsLowerCaseWithInnerHyphens) {
   }
 }
 
+TEST(ViolationTest, ALongValueIsCutBetweenCharacters) {
+  const Violation violation{"labels", std::string(199, 'k') + "\xe2\x82\xac", "less"};
+
+  EXPECT_EQ(violation.Description(), "given " + std::string(199, 'k') + "..., allowed: less");
+}
+
 TEST(LabelTest, KeysAndValuesAreShortWords) {
   EXPECT_THAT(ValidateLabels({{"study", "Table_1.a"}, {"empty", ""}}), IsEmpty());
   EXPECT_EQ(ValidateLabels({{"a b", "c"}, {"d", "e\x1b"}}).size(), 2u);

@@ -307,6 +307,7 @@ TEST(YamlTreeTest, QuotesTextsThatYamlWouldReadAsSomethingElse) {
   EXPECT_EQ(YamlString("1.5"), "\"1.5\"");
   EXPECT_EQ(YamlString(""), "\"\"");
   EXPECT_EQ(YamlString("a: b\n\x1b"), "\"a: b\\n\\x1b\"");
+  EXPECT_EQ(YamlString("\xc2\x9b\xc2\xa0"), "\"\\x9b\xc2\xa0\"");
 }
 
 }  // namespace

@@ -507,6 +507,17 @@ TEST_F(CoreTest, BadWorkersAreRefused) {
   EXPECT_EQ(net::ReasonOf(refused.status()), "INVALID_WORKER");
 }
 
+TEST_F(CoreTest, AWorkerThatTurnsBadLosesItsSessionAndChangesNothing) {
+  FakeWorker worker = Connect("w1", /*slots=*/2);
+  worker.report.inventory.slots = INT32_MAX;
+
+  core_->ReportWorker(worker.report, worker.session_id, now_);
+
+  EXPECT_EQ(net::ReasonOf(worker.session->closed().value_or(absl::OkStatus())), "INVALID_WORKER");
+  ASSERT_EQ(core_->ListWorkers().size(), 1u);
+  EXPECT_EQ(core_->ListWorkers()[0].report.inventory.slots, 2);
+}
+
 TEST_F(CoreTest, AJobWithoutACommittedCheckpointDoesNotSucceed) {
   FakeWorker worker = Connect("w1");
   RunJob(worker, "a");
