@@ -176,6 +176,9 @@ std::optional<YamlError> CheckBytes(std::string_view text) {
       return YamlError{line, "a control character"};
     }
     const size_t length = byte < 0x80 ? 1 : log::Utf8Length(text.substr(i));
+    // U+0080 to U+009F, which terminals obey too.
+    const bool is_c1 =
+        length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0;
     if (length == 0) return YamlError{line, "bytes that are not UTF-8"};
     i += length;
   }
@@ -222,12 +225,18 @@ std::string YamlString(std::string_view text) {
     const char c = text[i];
     const auto byte = static_cast<unsigned char>(c);
     const size_t length = byte < 0x80 ? 1 : log::Utf8Length(text.substr(i));
+    // U+0080 to U+009F, which terminals obey too.
+    const bool is_c1 =
+        length == 2 && byte == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0;
     if (c == '"' || c == '\\') {
       quoted += {'\\', c};
     } else if (c == '\n') {
       quoted += "\\n";
     } else if (byte < 0x20 || byte == 0x7f || length == 0) {
       quoted += "\\x" + absl::StrCat(absl::Hex(byte, absl::kZeroPad2));
+    } else if (is_c1) {
+      const auto code = static_cast<unsigned char>(text[i + 1]);
+      quoted += "\\x" + absl::StrCat(absl::Hex(code, absl::kZeroPad2));
     } else {
       quoted += text.substr(i, length);
     }
