@@ -18,7 +18,9 @@ constexpr char kFooter[] =
     "  g2ll submit -f job.yaml --follow\n"
     "\n"
     "The server is --server, else G2LL_SERVER, else a running `g2ll local`, else\n"
-    "127.0.0.1:7460. Exit codes: 0 done, 1 the job failed, 2 wrong usage or input,\n"
+    "127.0.0.1:7460. Without --timeout a call has 5s, a submission 30s, and what follows\n"
+    "or waits no limit; a server that goes away meanwhile is tried again for --retry-for.\n"
+    "Exit codes: 0 done, 1 the job failed or the check is false, 2 wrong usage or input,\n"
     "3 job cancelled, 4 server not reached, 5 not found, 6 refused, 7 time ran out,\n"
     "130 Ctrl-C, which never cancels a job.";
 
@@ -28,8 +30,7 @@ void AddGlobalOptions(CLI::App& app, Context& context) {
   app.add_option("-o,--output", context.format_option, "table, json, yaml or name")
       ->check(CLI::IsMember({"table", "json", "yaml", "name"}));
   app.add_option("--timeout", context.timeout_option,
-                 "Give up with exit code 7 after this time, for example 30s; without it 5s for "
-                 "a call, 30s for a submission, and no limit for what follows or waits");
+                 "Give up with exit code 7 after this time, for example 30s");
   app.add_option("--retry-for", context.retry_for_option,
                  "How long to follow a job while the server is away")
       ->capture_default_str();
@@ -70,7 +71,6 @@ int Run(const std::vector<std::string>& args, const Environment& env) {
   app.require_subcommand(1);
   // Options of the program may stand behind a command too.
   app.fallthrough();
-  app.footer(kFooter);
   app.set_version_flag("--version", absl::StrCat("g2ll ", env.version));
   AddGlobalOptions(app, context);
   Action action;
@@ -93,6 +93,8 @@ int Run(const std::vector<std::string>& args, const Environment& env) {
   AddExplainCommand(app, context, action);
   AddCompletionCommands(app, context, action);
   AddToolCommands(app);
+  // At the end: a command takes over the footer that its parent has when it is added.
+  app.footer(kFooter);
   if (!args.empty() && args.front() == "__complete") {
     const size_t first = args.size() > 1 && args[1] == "--" ? 2 : 1;
     return CompleteWords(app, context, {args.begin() + static_cast<ptrdiff_t>(first), args.end()});

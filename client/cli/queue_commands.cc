@@ -150,9 +150,6 @@ void AddQueueCommands(CLI::App& app, Context& context, Action& action) {
   queue->require_subcommand(0, 1);
   const auto waiting = std::make_shared<ListOptions>();
   queue->add_flag("--all-projects", waiting->all_projects, "Jobs of every project");
-  queue->footer(
-      "Without a command: the jobs that wait, in the order in which they are placed,\n"
-      "each with the reason why it waits.");
   queue->callback([&context, &action, queue, waiting] {
     // A command below has set its own action before.
     if (!queue->get_subcommands().empty()) return;
@@ -184,6 +181,10 @@ void AddQueueCommands(CLI::App& app, Context& context, Action& action) {
   add("create", "Make a queue", Create, false, true);
   add("set", "Change a queue's limit", Set, false, true);
   add("delete", "Remove an empty queue", Delete, false, false);
+  // At the end: a command takes over the footer that its parent has when it is added.
+  queue->footer(
+      "Without a command: the jobs that wait, in the order in which they are placed,\n"
+      "each with the reason why it waits.");
 }
 
 }  // namespace g2ll::cli
