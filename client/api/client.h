@@ -5,49 +5,41 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "client/api/channel_pool.h"
+#include "client/api/options.h"
+#include "client/api/unary_call.h"
+#include "client/api/watch_ledger.h"
 #include "g2ll/v1/admin.grpc.pb.h"
 #include "g2ll/v1/checkpoint.grpc.pb.h"
 #include "g2ll/v1/job.grpc.pb.h"
+#include "g2ll/v1/queue.grpc.pb.h"
 #include "g2ll/v1/telemetry.grpc.pb.h"
 
 namespace g2ll::client {
 
-// How a client deals with time and with a server that goes away.
-struct ClientOptions {
-  absl::Duration read_timeout = absl::Seconds(10);     // of a call that only reads or cancels
-  absl::Duration create_timeout = absl::Seconds(120);  // the server looks at the data set meanwhile
-  int attempts = 4;                                    // of a call that does not reach the server
-  absl::Duration first_backoff = absl::Milliseconds(200);
-  absl::Duration max_backoff = absl::Seconds(2);
-  // A stream that was open is opened again for so long without any message.
-  absl::Duration stream_patience = absl::Seconds(60);
-};
-
-// Where a stream ends early without an error.
-struct StreamControl {
-  std::stop_token stop;                          // a stop ends the call with CANCELLED
-  absl::Time deadline = absl::InfiniteFuture();  // DEADLINE_EXCEEDED
-  // Told once for every time that the connection is lost.
-  std::function<void(const absl::Status&)> on_reconnect;
-};
-
 // Tells how a file transfer stands: its name, bytes so far, bytes in all.
 using TransferProgress = std::function<void(const std::string&, int64_t, int64_t)>;
 
-// A connection to a coordinator. Job names are full: `projects/P/jobs/J`.
+// What goes with a change of a job's course.
+struct ChangeNote {
+  std::string reason;  // for the job's events
+  std::string etag;    // only if the job still has it; empty: always
+};
+
+// A connection to a coordinator. Names are full: `projects/P/jobs/J`,
+// `projects/P/queues/Q`, `projects/P`; a worker's name and a checkpoint's id are short.
 //
 // Every error carries the server's reason where there is one (net::ReasonOf in
-// proto/common/grpc_status.h). UNAVAILABLE means that the server was not reached,
-// after retries with growing pauses; nothing else is retried. Calls block.
-// Thread safe.
+// proto/common/grpc_status.h). UNAVAILABLE means that the server was not reached;
+// calls that read, that are idempotent or that carry a request id were tried again
+// before, after growing pauses. Nothing else is retried. DEADLINE_EXCEEDED means that
+// it did not answer in time. Calls block. Thread safe.
 class Client {
  public:
   // `address` is host:port; the connection is made by the first call.
@@ -56,18 +48,37 @@ class Client {
   // Over a channel of the caller, for tests.
   Client(std::shared_ptr<grpc::Channel> channel, ClientOptions options);
 
+  // --- Jobs ---
+
   // A request without `request_id` gets a random one, so that retries are safe.
   absl::StatusOr<v1::Job> CreateJob(v1::CreateJobRequest request);
   absl::StatusOr<v1::Job> GetJob(const std::string& name, v1::JobView view = v1::BASIC);
-  // All pages. `page_size` and `page_token` of the request are not used.
-  absl::StatusOr<std::vector<v1::Job>> ListJobs(v1::ListJobsRequest request);
-  absl::StatusOr<v1::Job> CancelJob(const std::string& name, const std::string& reason);
-  absl::Status DeleteJob(const std::string& name);
+  // All pages, at most `limit` jobs; 0 is no limit. `page_size` and `page_token` of the
+  // request are not used.
+  absl::StatusOr<std::vector<v1::Job>> ListJobs(v1::ListJobsRequest request, int limit = 0);
+  // Not tried again where the request has an etag, which its own success changes.
+  absl::StatusOr<v1::Job> UpdateJob(const v1::UpdateJobRequest& request);
+  absl::StatusOr<v1::Job> CancelJob(const std::string& name, const ChangeNote& note = {});
+  absl::StatusOr<v1::Job> KillJob(const std::string& name, const ChangeNote& note = {});
+  absl::StatusOr<v1::Job> PauseJob(const std::string& name, const ChangeNote& note = {});
+  absl::StatusOr<v1::Job> ResumeJob(const std::string& name, const ChangeNote& note = {});
+  absl::StatusOr<v1::Job> RequeueJob(const std::string& name, const ChangeNote& note = {});
+  absl::Status DeleteJob(const std::string& name, const std::string& etag = "");
+  absl::StatusOr<v1::JobExplanation> ExplainJob(const std::string& name);
 
   // Calls `on_job` with the job now and after every change until it has ended or
-  // `on_job` returns false. Opens the stream again when the connection is lost.
+  // `on_job` returns false. Goes on when the connection is lost, without repeating a
+  // version that was seen.
   absl::Status WatchJob(const std::string& name, const std::function<bool(const v1::Job&)>& on_job,
                         const StreamControl& control = {});
+  // Calls `on_change` with every job of the filter as it is now and then with every
+  // change until it returns false; no change twice and none left out, also where the
+  // connection is lost or the server no longer knows where to go on.
+  absl::Status WatchJobs(v1::WatchJobsRequest request,
+                         const std::function<bool(const JobChange&)>& on_change,
+                         const StreamControl& control = {});
+
+  // --- Metrics and logs ---
 
   // Calls `on_point` for every point, each exactly once and in order, also when
   // the connection is lost in between; `on_gap` for numbers that are no longer
@@ -81,10 +92,16 @@ class Client {
                                      const std::function<void(const v1::LogLine&)>& on_line,
                                      const std::function<void(const v1::Gap&)>& on_gap,
                                      const StreamControl& control = {});
+  absl::StatusOr<v1::QueryMetricsResponse> QueryMetrics(const v1::QueryMetricsRequest& request);
+
+  // --- Checkpoints and reports ---
 
   absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const std::string& job);
   absl::StatusOr<v1::Checkpoint> GetCheckpoint(const std::string& id);
-
+  absl::StatusOr<v1::Checkpoint> PinCheckpoint(const std::string& id, bool pinned);
+  // May take minutes: the server reads every file.
+  absl::StatusOr<v1::Checkpoint> VerifyCheckpoint(const std::string& id);
+  absl::Status DeleteCheckpoint(const std::string& id);
   // Writes `model.safetensors` and `config.json` into the folder `dir`, made if
   // needed; an encoder and a segmentation decoder become one file. Every digest
   // is checked first, and nothing appears in `dir` unless all is well.
@@ -98,23 +115,64 @@ class Client {
                               const StreamControl& control = {},
                               const TransferProgress& progress = nullptr);
 
+  // --- Queues and projects ---
+
+  // Not tried again: a second arrival would find the queue taken.
+  absl::StatusOr<v1::Queue> CreateQueue(const v1::CreateQueueRequest& request);
+  absl::StatusOr<v1::Queue> GetQueue(const std::string& name);
+  absl::StatusOr<std::vector<v1::Queue>> ListQueues(const std::string& parent);
+  // Not tried again where the request has an etag.
+  absl::StatusOr<v1::Queue> UpdateQueue(const v1::UpdateQueueRequest& request);
+  absl::Status DeleteQueue(const std::string& name);
+  // All pages in scheduling order. `parent`: `projects/P` or `projects/-`.
+  absl::StatusOr<std::vector<v1::JobExplanation>> ListWaitingJobs(const std::string& parent);
+  absl::StatusOr<v1::Project> GetProject(const std::string& name);
+  absl::StatusOr<std::vector<v1::Project>> ListProjects();
+  // Not tried again where the request has an etag.
+  absl::StatusOr<v1::Project> UpdateProject(const v1::UpdateProjectRequest& request);
+
+  // --- Workers and the server ---
+
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
-  // Asked once, without retries and for at most `timeout`.
-  absl::StatusOr<v1::ServerInfo> GetServerInfo(absl::Duration timeout);
+  absl::StatusOr<v1::Worker> GetWorker(const std::string& name);
+  absl::StatusOr<v1::Worker> CordonWorker(const std::string& name, const std::string& reason);
+  absl::StatusOr<v1::Worker> UncordonWorker(const std::string& name);
+  absl::StatusOr<v1::Worker> DrainWorker(const std::string& name, const std::string& reason);
+  absl::StatusOr<v1::ServerInfo> GetServerInfo();
+  // Writes a copy of the server's store to `file`, which appears whole or not at all and
+  // must not exist. Errors besides the server's: ALREADY_EXISTS, DATA_LOSS, UNAVAILABLE
+  // with reason LOCAL_WRITE_FAILED.
+  absl::Status BackupStore(const std::string& file, const StreamControl& control = {},
+                           const TransferProgress& progress = nullptr);
 
  private:
+  Client(const ChannelPool::MakeChannel& make, ClientOptions options);
+
   template <typename Stub, typename Request, typename Response>
   using Method = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
 
+  // Makes a call with its deadline and its retries.
   template <typename Stub, typename Request, typename Response>
   absl::StatusOr<Response> Call(Stub& stub, Method<Stub, Request, Response> method,
-                                const Request& request, absl::Duration timeout);
-
+                                const Request& request, absl::Duration timeout,
+                                Retry retry = Retry::kIfUnavailable);
+  // The same for a call that removes something: where an earlier try was perhaps lost on
+  // the way back, NOT_FOUND means that it is done.
+  template <typename Stub, typename Request>
+  absl::Status Remove(Stub& stub, Method<Stub, Request, google::protobuf::Empty> method,
+                      const Request& request);
+  // Cancel, kill, pause, resume and requeue have requests of the same form.
+  template <typename Request>
+  absl::StatusOr<v1::Job> Change(Method<v1::JobService::Stub, Request, v1::Job> method,
+                                 Request request, const std::string& name, const ChangeNote& note);
+  // The limits that hold for every stream of this client, on top of the caller's.
+  StreamControl WithLimits(StreamControl control) const;
   const ClientOptions options_;
-  const std::shared_ptr<grpc::Channel> channel_;
+  ChannelPool channels_;
   const std::unique_ptr<v1::JobService::Stub> jobs_;
   const std::unique_ptr<v1::TelemetryService::Stub> telemetry_;
   const std::unique_ptr<v1::CheckpointService::Stub> checkpoints_;
+  const std::unique_ptr<v1::QueueService::Stub> queues_;
   const std::unique_ptr<v1::AdminService::Stub> admin_;
 };
 

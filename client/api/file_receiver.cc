@@ -1,5 +1,6 @@
 #include "client/api/file_receiver.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +27,19 @@ absl::Status WriteFailed(const fs::path& path, const std::string& why) {
   return net::WithReason(
       absl::UnavailableError(absl::StrCat("cannot write ", path.string(), ": ", why)),
       "LOCAL_WRITE_FAILED");
+}
+
+// Flushes a file or a folder to disk.
+absl::Status Flush(const fs::path& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool is_flushed = file >= 0 && fsync(file) == 0;
+  const int error = errno;
+  if (file >= 0) close(file);
+  return is_flushed ? absl::OkStatus() : WriteFailed(path, std::strerror(error));
+}
+
+fs::path FolderOf(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
 }
 
 }  // namespace
@@ -135,6 +149,7 @@ absl::Status FileReceiver::Finish(const v1::FileChunk& chunk) {
     return absl::DataLossError(
         absl::StrCat(path_, ": differs from its digest; it was damaged on the way"));
   }
+  last_path_ = path_;
   path_.clear();
   return absl::OkStatus();
 }
@@ -167,6 +182,29 @@ absl::Status FileReceiver::Publish() {
     if (error) return WriteFailed(target_ / file, error.message());
   }
   return absl::OkStatus();
+}
+
+absl::Status FileReceiver::CheckFree(const std::string& file) {
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(file, error))) {
+    return absl::AlreadyExistsError(absl::StrCat(file, " exists; name another file"));
+  }
+  if (!fs::is_directory(FolderOf(file), error)) {
+    return WriteFailed(FolderOf(file), "no such folder");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileReceiver::PublishAs(const std::string& file) {
+  if (num_files_ != 1) return absl::DataLossError("the server sent several files for one");
+  const fs::path from = staging_ / last_path_;
+  G2LL_RETURN_IF_ERROR(Flush(from));
+  // A link, unlike a rename, never replaces a file that came in the meantime.
+  if (link(from.c_str(), file.c_str()) != 0) {
+    return errno == EEXIST ? absl::AlreadyExistsError(absl::StrCat(file, " exists"))
+                           : WriteFailed(file, std::strerror(errno));
+  }
+  return Flush(FolderOf(file));
 }
 
 }  // namespace g2ll::client

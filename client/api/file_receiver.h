@@ -41,6 +41,14 @@ class FileReceiver {
   // name; a folder that did not exist appears at once with all its files.
   absl::Status Publish();
 
+  // Whether PublishAs could make `file`. Errors: ALREADY_EXISTS, UNAVAILABLE (reason
+  // LOCAL_WRITE_FAILED, its folder is not there).
+  static absl::Status CheckFree(const std::string& file);
+  // Makes the only file that came, flushed to disk, the file `file`, which must be on the
+  // file system of the staging folder and must not exist. Errors: DATA_LOSS (several
+  // files came), ALREADY_EXISTS, UNAVAILABLE (reason LOCAL_WRITE_FAILED).
+  absl::Status PublishAs(const std::string& file);
+
  private:
   class Digest;
 
@@ -51,6 +59,7 @@ class FileReceiver {
   const std::filesystem::path target_;
   const std::filesystem::path staging_;
   std::string path_;  // of the open file; empty: none
+  std::string last_path_;
   int64_t received_ = 0;
   int64_t total_ = 0;
   int num_files_ = 0;

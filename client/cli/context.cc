@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/json_printer.h"
 #include "client/local/local_cluster.h"
@@ -12,6 +13,7 @@
 #include "proto/common/grpc_status.h"
 #include "proto/common/log.h"
 #include "proto/common/spec_validation.h"
+#include "proto/common/status_macros.h"
 
 namespace g2ll::cli {
 namespace {
@@ -78,43 +80,126 @@ std::string Context::ServerAddress() const {
   return kDefaultServer;
 }
 
-absl::Status Context::CheckServerAddress() const {
-  return net::ParseHostPort(ServerAddress()).status();
+absl::StatusOr<absl::Duration> ParseTime(const std::string& name, const std::string& text) {
+  absl::Duration duration;
+  if (absl::ParseDuration(text, &duration) && duration > absl::ZeroDuration() &&
+      duration != absl::InfiniteDuration()) {
+    return duration;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("--", name, ": given ", text, ", allowed: a duration such as 30s or 10m"));
+}
+
+absl::Status Context::TakeOptions() {
+  const absl::Status address = net::ParseHostPort(ServerAddress()).status();
+  if (!address.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("server: ", std::string(address.message())));
+  }
+  G2LL_ASSIGN_OR_RETURN(retry_for_, ParseTime("retry-for", retry_for_option));
+  if (timeout_option.empty()) return absl::OkStatus();
+  G2LL_ASSIGN_OR_RETURN(timeout_, ParseTime("timeout", timeout_option));
+  deadline_ = absl::Now() + timeout_;
+  return absl::OkStatus();
 }
 
 client::Client& Context::client() {
-  if (!client_) client_ = std::make_unique<client::Client>(ServerAddress());
+  if (!client_) {
+    client::ClientOptions options;
+    options.stop = env.stop;
+    options.stream_patience = retry_for_;
+    options.wait_for_ready = wait_for_ready;
+    options.attempts = attempts;
+    options.deadline = deadline_;
+    if (timeout_ != absl::InfiniteDuration()) {
+      options.read_timeout = options.create_timeout = options.verify_timeout = timeout_;
+    }
+    client_ = std::make_unique<client::Client>(ServerAddress(), options);
+  }
   return *client_;
 }
 
-absl::StatusOr<std::string> Context::FullName(const std::string& name) const {
+absl::StatusOr<std::string> Context::FullNameIn(const char* collection, const char* what,
+                                                const std::string& name) const {
   std::string project_name = project;
-  std::string job = name;
+  std::string short_name = name;
   const std::vector<std::string> parts = absl::StrSplit(name, '/');
-  if (parts.size() == 4 && parts[0] == "projects" && parts[2] == "jobs") {
+  if (parts.size() == 4 && parts[0] == "projects" && parts[2] == collection) {
     project_name = parts[1];
-    job = parts[3];
-  } else if (parts.size() == 2 && parts[0] == "job") {
-    job = parts[1];
+    short_name = parts[3];
+  } else if (parts.size() == 2 && absl::StrCat(parts[0], "s") == collection) {
+    short_name = parts[1];
   }
-  for (const std::string& part : {project_name, job}) {
+  for (const std::string& part : {project_name, short_name}) {
     if (!spec::IsValidName(part)) {
-      return absl::InvalidArgumentError(absl::StrCat("JOB: given ", name, ", allowed: a name of ",
-                                                     spec::kNameAllowed,
-                                                     ", or projects/PROJECT/jobs/JOB"));
+      return absl::InvalidArgumentError(
+          absl::StrCat(what, ": given ", name, ", allowed: a name of ", spec::kNameAllowed,
+                       ", or projects/PROJECT/", collection, "/", what));
     }
   }
-  return absl::StrCat("projects/", project_name, "/jobs/", job);
+  return absl::StrCat("projects/", project_name, "/", collection, "/", short_name);
+}
+
+absl::StatusOr<std::string> Context::FullName(const std::string& name) const {
+  return FullNameIn("jobs", "JOB", name);
+}
+
+absl::StatusOr<std::string> Context::QueueName(const std::string& name) const {
+  return FullNameIn("queues", "QUEUE", name);
+}
+
+absl::StatusOr<std::string> Context::ProjectName(const std::string& name) const {
+  const std::string prefix = "projects/";
+  const std::string short_name = name.rfind(prefix, 0) == 0 ? name.substr(prefix.size()) : name;
+  if (!spec::IsValidName(short_name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("PROJECT: given ", name, ", allowed: a name of ", spec::kNameAllowed));
+  }
+  return prefix + short_name;
+}
+
+absl::StatusOr<std::string> Context::Parent(bool all_projects) const {
+  if (all_projects) return "projects/-";
+  return ProjectName(project);
 }
 
 client::StreamControl Context::Control() {
   client::StreamControl control;
   control.stop = env.stop;
-  control.on_reconnect = [this](const absl::Status& status) {
-    Say(absl::StrCat("connection to ", ServerAddress(),
-                     " lost, trying again: ", std::string(status.message())));
+  control.deadline = deadline_;
+  control.on_lost = [this](const absl::Status& status) {
+    Say(absl::StrCat("connection to ", ServerAddress(), " lost, trying again for up to ",
+                     absl::FormatDuration(retry_for_), ": ",
+                     PlainReason(std::string(status.message()))));
   };
+  control.on_back = [this] { Say(absl::StrCat("connection to ", ServerAddress(), " is back")); };
   return control;
+}
+
+void Context::PrintOne(const nlohmann::ordered_json& json, const std::string& name,
+                       const std::function<void()>& as_table) const {
+  switch (format()) {
+    case Format::kJson:
+    case Format::kYaml:
+      return PrintJson(json, /*one_line=*/false);
+    case Format::kName:
+      return Print(name);
+    case Format::kTable:
+      return as_table();
+  }
+}
+
+void Context::PrintAll(const nlohmann::ordered_json& array, const std::vector<std::string>& names,
+                       const Table& table, const std::string& none) const {
+  switch (format()) {
+    case Format::kJson:
+    case Format::kYaml:
+      return PrintJson(array, /*one_line=*/false);
+    case Format::kName:
+      for (const std::string& name : names) Print(name);
+      return;
+    case Format::kTable:
+      return names.empty() ? Say(none) : PrintTable(table);
+  }
 }
 
 void Context::PrintJson(const nlohmann::ordered_json& json, bool one_line) const {
@@ -148,6 +233,7 @@ void Context::PrintRow(const std::vector<std::string>& cells,
 }
 
 void Context::Say(const std::string& line) const {
+  const std::scoped_lock lock(say_mutex_);
   *env.err << log::EscapeControl(line) << "\n" << std::flush;
 }
 
@@ -163,6 +249,9 @@ int Context::Fail(const absl::Status& status, const FieldPlace& where) const {
     Say(absl::StrCat("g2ll: cannot reach the server at ", ServerAddress(), ": ",
                      PlainReason(std::string(status.message())),
                      "; start one with `g2ll local up`, or name it with --server"));
+  } else if (code == kTimedOut) {
+    Say(absl::StrCat("g2ll: the server at ", ServerAddress(),
+                     " did not answer in time; --timeout gives it longer"));
   } else if (violations.empty()) {
     // Some refusals of one field come as a sentence that begins with its path.
     const std::string message(status.message());

@@ -34,9 +34,17 @@ class JobView {
     const std::scoped_lock lock(mutex_);
     Tell(model_.OnMetric(point, absl::Now()));
   }
+  // Shows or takes away that the server is not reached.
+  void SetAway(bool away) {
+    const std::scoped_lock lock(mutex_);
+    away_ = away;
+  }
   void Redraw() {
     const std::scoped_lock lock(mutex_);
-    if (live_) Draw(model_.Block(env_.width, env_.unicode));
+    if (!live_) return;
+    std::vector<std::string> lines = model_.Block(env_.width, env_.unicode);
+    if (away_) lines.push_back(Clip("connection lost, trying again", env_.width));
+    Draw(lines);
   }
   // Writes the last state; nothing may follow.
   void End() {
@@ -69,6 +77,7 @@ class JobView {
   std::mutex mutex_;
   ProgressModel model_;
   size_t drawn_ = 0;
+  bool away_ = false;
 };
 
 void TellEnd(Context& context, const std::string& name, const v1::Job& job) {
@@ -86,11 +95,16 @@ int FollowJob(Context& context, const std::string& full_name, std::ostream& to, 
   const std::stop_callback pass_on(context.env.stop, [&stop] { stop.request_stop(); });
   client::StreamControl control = context.Control();
   control.stop = stop.get_token();
-  if (to_terminal) control.on_reconnect = nullptr;  // it would tear the block
+  if (to_terminal) {
+    // On standard error it would tear the block.
+    control.on_lost = [&view](const absl::Status&) { view.SetAway(true); };
+    control.on_back = [&view] { view.SetAway(false); };
+  }
   client::Client& client = context.client();
 
   client::StreamControl quiet = control;
-  quiet.on_reconnect = nullptr;
+  quiet.on_lost = nullptr;
+  quiet.on_back = nullptr;
   std::future<void> metrics = std::async(std::launch::async, [&] {
     v1::StreamMetricsRequest request;
     request.set_job(full_name);
@@ -128,6 +142,10 @@ int FollowJob(Context& context, const std::string& full_name, std::ostream& to, 
     context.Say(absl::StrCat("detached; the job goes on. Come back: g2ll watch ", name,
                              "   cancel it: g2ll cancel ", name));
     return kInterrupted;
+  }
+  if (absl::IsDeadlineExceeded(status)) {
+    context.Say(absl::StrCat("time ran out; the job goes on. Come back: g2ll watch ", name));
+    return kTimedOut;
   }
   if (!status.ok()) return context.Fail(status);
   view.End();

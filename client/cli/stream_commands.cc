@@ -58,19 +58,37 @@ void PrintLine(Context& context, const v1::LogLine& line) {
   context.Print(absl::StrCat(ClockText(line.time()), " ", who, " | ", line.message()));
 }
 
+// How to go on behind the last row that was printed.
+std::string ComeBack(const char* command, const std::string& name, int64_t last_seq) {
+  return absl::StrCat("g2ll ", command, " -f ", name,
+                      last_seq > 0 ? absl::StrCat(" --from-seq ", last_seq + 1) : "");
+}
+
 // How a stream of a job ended. Following ends with 0 however the job did.
-int FinishStream(Context& context, const std::string& name, const absl::StatusOr<v1::End>& end,
-                 bool follow) {
+int FinishStream(Context& context, const char* command, const std::string& name,
+                 const absl::StatusOr<v1::End>& end, bool follow, int64_t last_seq) {
   if (end.ok()) {
     if (follow) context.Say(absl::StrCat(name, " is ", end->state()));
     return kDone;
   }
   if (absl::IsCancelled(end.status())) {
-    if (follow)
-      context.Say(absl::StrCat("detached; the job goes on. Cancel it: g2ll cancel ", name));
+    if (follow) {
+      context.Say(
+          absl::StrCat("detached; the job goes on. Come back: ", ComeBack(command, name, last_seq),
+                       "   cancel it: g2ll cancel ", name));
+    }
     return kInterrupted;
   }
-  return context.Fail(end.status());
+  if (follow && absl::IsDeadlineExceeded(end.status())) {
+    context.Say(absl::StrCat("time ran out; the job goes on. Come back: ",
+                             ComeBack(command, name, last_seq)));
+    return kTimedOut;
+  }
+  const int code = context.Fail(end.status());
+  if (code == kUnreachable && last_seq > 0) {
+    context.Say(absl::StrCat("  go on later: ", ComeBack(command, name, last_seq)));
+  }
+  return code;
 }
 
 std::function<void(const v1::Gap&)> TellGap(Context& context) {
@@ -89,10 +107,15 @@ int Metrics(Context& context, const MetricsOptions& options) {
   request.set_follow(options.follow);
   request.set_attempt(options.attempt);
   request.mutable_names()->Add(options.names.begin(), options.names.end());
+  int64_t last_seq = 0;
   const auto end = context.client().StreamMetrics(
-      request, [&context](const v1::MetricPoint& point) { PrintPoint(context, point); },
+      request,
+      [&](const v1::MetricPoint& point) {
+        PrintPoint(context, point);
+        last_seq = point.seq();
+      },
       TellGap(context), context.Control());
-  return FinishStream(context, ShortName(*full), end, options.follow);
+  return FinishStream(context, "metrics", ShortName(*full), end, options.follow, last_seq);
 }
 
 int Logs(Context& context, const LogsOptions& options) {
@@ -105,10 +128,15 @@ int Logs(Context& context, const LogsOptions& options) {
   request.set_attempt(options.attempt);
   request.set_tail(options.tail);
   if (options.has_rank) request.set_rank(options.rank);
+  int64_t last_seq = 0;
   const auto end = context.client().StreamLogs(
-      request, [&context](const v1::LogLine& line) { PrintLine(context, line); }, TellGap(context),
-      context.Control());
-  return FinishStream(context, ShortName(*full), end, options.follow);
+      request,
+      [&](const v1::LogLine& line) {
+        PrintLine(context, line);
+        last_seq = line.seq();
+      },
+      TellGap(context), context.Control());
+  return FinishStream(context, "logs", ShortName(*full), end, options.follow, last_seq);
 }
 
 int Watch(Context& context, const std::string& job) {
@@ -130,6 +158,11 @@ int Watch(Context& context, const std::string& job) {
         return true;
       },
       context.Control());
+  if (absl::IsCancelled(status)) {
+    context.Say(
+        absl::StrCat("detached; the job goes on. Come back: g2ll watch ", ShortName(*full)));
+    return kInterrupted;
+  }
   return status.ok() ? ExitCodeOf(last.state()) : context.Fail(status);
 }
 

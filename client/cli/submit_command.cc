@@ -35,11 +35,9 @@ v1::CreateJobRequest MakeRequest(const spec::JobDocument& job, const SubmitOptio
   request.set_job_id(job.name);
   request.mutable_job()->mutable_labels()->insert(job.labels.begin(), job.labels.end());
   *request.mutable_job()->mutable_spec() = job.spec;
-  if (!options.request_id.empty()) {
-    // One id is one job; the further documents get ids of their own out of it.
-    request.set_request_id(index == 0 ? options.request_id
-                                      : absl::StrCat(options.request_id, ".", index + 1));
-  }
+  // One id is one job; the further documents get ids of their own out of it.
+  request.set_request_id(index == 0 ? options.request_id
+                                    : absl::StrCat(options.request_id, ".", index + 1));
   return request;
 }
 
@@ -136,14 +134,39 @@ int Attend(Context& context, const std::vector<v1::Job>& jobs, const SubmitOptio
         options.follow
             ? FollowJob(context, job.name(), to_out ? *context.env.out : *context.env.err,
                         to_out ? context.env.out_is_terminal : context.env.err_is_terminal)
-            : WaitForJob(context, job.name(), std::nullopt, absl::InfiniteDuration());
+            : WaitForJob(context, job.name(), std::nullopt);
     if (code != kDone && code != kFailed && code != kCancelled) return code;
     if (result == kDone) result = code;
   }
   return result;
 }
 
-int Submit(Context& context, const SubmitOptions& options) {
+// The answer to a request may be lost on its way: only then is it unknown what happened.
+bool MayBeStored(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kCancelled:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Says how to find out whether a job was stored, without making a second one.
+void TellRequestId(const Context& context, const v1::CreateJobRequest& request,
+                   const SubmitOptions& options) {
+  context.Say(absl::StrCat("was ", request.job_id(), " stored? ask again with --request-id ",
+                           options.request_id, ": it makes no second job"));
+}
+
+int Submit(Context& context, const SubmitOptions& given) {
+  SubmitOptions options = given;
+  // Our own retries, and the user's, must not make a second job.
+  if (options.request_id.empty()) options.request_id = client::RandomUuid();
+  context.wait_for_ready = options.wait;
   std::vector<spec::Override> overrides;
   for (const std::string& text : options.overrides) {
     absl::StatusOr<spec::Override> change = ParseOverride(text);
@@ -186,7 +209,11 @@ int Submit(Context& context, const SubmitOptions& options) {
   }
   for (const v1::CreateJobRequest& request : requests) {
     absl::StatusOr<v1::Job> job = context.client().CreateJob(request);
-    if (!job.ok()) return fail(job.status(), loaded.jobs[jobs.size()]);
+    if (!job.ok()) {
+      const int code = fail(job.status(), loaded.jobs[jobs.size()]);
+      if (MayBeStored(job.status())) TellRequestId(context, request, options);
+      return code;
+    }
     PrintSubmitted(context, *job, options);
     jobs.push_back(*std::move(job));
   }

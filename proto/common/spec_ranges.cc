@@ -134,11 +134,20 @@ bool Inside(const Range& range, double value) {
 
 }  // namespace
 
+std::optional<std::string> AllowedRange(std::string_view path, const FieldDescriptor* field) {
+  for (const Range& range : kRanges) {
+    if (path != range.path) continue;
+    return RangeText(range, field->cpp_type() != FieldDescriptor::CPPTYPE_DOUBLE);
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> RangeFault(std::string_view path, const Message& message,
                                       const FieldDescriptor* field) {
   for (const Range& range : kRanges) {
-    if (path != range.path || Inside(range, NumberOf(message, field))) continue;
-    return RangeText(range, field->cpp_type() != FieldDescriptor::CPPTYPE_DOUBLE);
+    if (path == range.path && !Inside(range, NumberOf(message, field))) {
+      return AllowedRange(path, field);
+    }
   }
   return std::nullopt;
 }

@@ -18,6 +18,11 @@ std::optional<std::string> RangeFault(std::string_view path,
                                       const google::protobuf::Message& message,
                                       const google::protobuf::FieldDescriptor* field);
 
+// What may stand at `path`, for example `a number in [0, 1]`, where `field` is a number
+// with limits; nothing for others.
+std::optional<std::string> AllowedRange(std::string_view path,
+                                        const google::protobuf::FieldDescriptor* field);
+
 }  // namespace g2ll::spec
 
 #endif  // PROTO_COMMON_SPEC_RANGES_H_

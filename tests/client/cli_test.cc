@@ -14,7 +14,7 @@
 #include "client/cli/job_files.h"
 #include "client/cli/json_printer.h"
 #include "proto/common/grpc_status.h"
-#include "tests/client/fake_server.h"
+#include "tests/client/cli_fixture.h"
 
 namespace g2ll::cli {
 namespace {
@@ -25,54 +25,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-constexpr char kJobFile[] =
-    "apiVersion: g2ll/v1\nkind: PretrainJob\nmetadata: { name: a }\nspec: { recipe: smoke }\n";
-
-// Runs command lines against a fake server.
-class CliTest : public ::testing::Test {
- protected:
-  CliTest() {
-    env_.in = &in_;
-    env_.out = &out_;
-    env_.err = &err_;
-    env_.version = "1.2.3";
-    env_.program_dir = "/nowhere";
-    env_.variables["HOME"] = "/nowhere";
-    env_.variables["G2LL_SERVER"] = server_.address();
-    env_.exec = [this](const std::vector<std::string>& argv) {
-      executed_ = argv;
-      return 17;
-    };
-  }
-
-  int Run(const std::vector<std::string>& args) {
-    out_.str("");
-    err_.str("");
-    return cli::Run(args, env_);
-  }
-  int Submit(const std::string& text, std::vector<std::string> more = {}) {
-    in_.clear();
-    in_.str(text);
-    std::vector<std::string> args = {"submit", "-f", "-"};
-    args.insert(args.end(), more.begin(), more.end());
-    return Run(args);
-  }
-  v1::Job& AddJob(const std::string& name, v1::Job::State state) {
-    v1::Job& job = server_.jobs["projects/default/jobs/" + name];
-    job.set_name("projects/default/jobs/" + name);
-    job.set_kind("PretrainJob");
-    job.set_state(state);
-    return job;
-  }
-
-  testing::FakeServer server_;
-  Environment env_;
-  std::istringstream in_;
-  std::ostringstream out_;
-  std::ostringstream err_;
-  std::vector<std::string> executed_;
-};
 
 TEST_F(CliTest, WrongUsageIsTwoAndHelpIsZero) {
   EXPECT_EQ(Run({}), kBadInput);
@@ -121,26 +73,6 @@ TEST_F(CliTest, ListPrintsOneArrayInOneOrMoreForms) {
   EXPECT_EQ(Run({"list"}), kDone);
   EXPECT_THAT(out_.str(), HasSubstr("a\tPretrainJob\tRUNNING"));
   EXPECT_THAT(out_.str(), Not(HasSubstr("\x1b")));
-}
-
-TEST_F(CliTest, DescribeAndWhyTellWhatBroke) {
-  v1::Job& job = AddJob("bad", v1::Job::FAILED);
-  job.mutable_state_reason()->set_code("NON_FINITE");
-  job.mutable_state_reason()->set_message("the loss is NaN at step 7");
-  v1::Failure& failure = *job.add_attempts()->mutable_failure();
-  failure.set_class_(v1::Failure::NON_FINITE);
-  failure.set_rank(1);
-  failure.set_exit_code(79);
-  failure.set_message("loss");
-
-  EXPECT_EQ(Run({"why", "bad"}), kDone);
-  EXPECT_EQ(out_.str(),
-            "bad is FAILED: NON_FINITE: the loss is NaN at step 7\n"
-            "attempt 0: NON_FINITE, rank 1, exit code 79: loss\n");
-  EXPECT_EQ(Run({"describe", "bad"}), kDone);
-  EXPECT_THAT(out_.str(), HasSubstr("\n\nAttempts:\nNUMBER\t"));
-  EXPECT_EQ(Run({"describe", "bad", "-o", "json"}), kDone);
-  EXPECT_TRUE(nlohmann::json::parse(out_.str())["checkpoints"].empty());
 }
 
 TEST_F(CliTest, WaitEndsAsTheJobDid) {

@@ -93,7 +93,7 @@ TEST(ClientStreamTest, TellsOnceForEachLossOfTheConnection) {
   Client client(server.address(), Quick());
   int num_told = 0;
   StreamControl control;
-  control.on_reconnect = [&](const absl::Status&) { ++num_told; };
+  control.on_lost = [&](const absl::Status&) { ++num_told; };
 
   const auto end = client.StreamMetrics(
       {}, [](const v1::MetricPoint&) {}, nullptr, control);

@@ -308,6 +308,8 @@ TEST(YamlTreeTest, QuotesTextsThatYamlWouldReadAsSomethingElse) {
   EXPECT_EQ(YamlString(""), "\"\"");
   EXPECT_EQ(YamlString("a: b\n\x1b"), "\"a: b\\n\\x1b\"");
   EXPECT_EQ(YamlString("\xc2\x9b\xc2\xa0"), "\"\\x9b\xc2\xa0\"");
+  // A terminal takes U+009B for an escape.
+  EXPECT_EQ(YamlString("a\xc2\x9b\xc3\xa4"), "\"a\\x9b\xc3\xa4\"");
 }
 
 }  // namespace
