@@ -268,7 +268,8 @@ class Core {
   // Fails a pending job whose dependency cannot succeed any more.
   bool FailedByDependency(const std::string& job_uid, absl::Time now);
   scheduler::PendingJob PendingView(const cluster::JobRecord& job) const;
-  void Place(const scheduler::StartGang& gang, absl::Time now);
+  // `workers` holds the worker of each rank, by rank.
+  void Place(const std::string& job_uid, std::vector<std::string> workers, absl::Time now);
   // Directory and lineage of the job's `from`. Errors: FailedPrecondition.
   absl::StatusOr<std::string> ResolveSource(cluster::JobRecord& job) const;
   const cluster::CheckpointRecord* ResultOf(const std::string& job_uid) const;

@@ -8,6 +8,7 @@
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "server/coordinator/core.h"
+#include "server/scheduler/plan.h"
 
 namespace g2ll::coordinator {
 
@@ -37,15 +38,33 @@ bool Core::FailedByDependency(const std::string& job_uid, absl::Time now) {
   return false;
 }
 
+namespace {
+
+// What one cycle looks at, with what its views point to.
+struct Cycle {
+  std::vector<JobPtr> jobs;
+  std::map<std::string, int32_t> projects;
+  scheduler::ClusterSnapshot snapshot;
+
+  int32_t ProjectOf(const std::string& name) {
+    const auto [project, is_new] =
+        projects.emplace(name, static_cast<int32_t>(snapshot.projects.size()));
+    if (is_new) {
+      snapshot.projects.push_back({project->first});
+    }
+    return project->second;
+  }
+};
+
+}  // namespace
+
 scheduler::PendingJob Core::PendingView(const JobRecord& job) const {
   scheduler::PendingJob view;
   view.uid = job.uid;
-  view.name = job.FullName();
+  view.name = job.name;
   view.priority = job.priority;
   view.queue_time = job.create_time;
-  view.min_ranks = job.min_ranks;
-  view.max_ranks = job.max_ranks;
-  view.global_batch = job.global_batch;
+  view.sizes = {job.min_ranks, job.max_ranks, job.global_batch};
   view.device = job.device;
   view.cpus_per_rank = job.cpus_per_rank;
   view.not_before = job.not_before;
@@ -57,15 +76,13 @@ scheduler::PendingJob Core::PendingView(const JobRecord& job) const {
   for (const cluster::Dependency& dependency : job.dependencies) {
     const JobPtr parent = Find(dependency.uid);
     if (parent != nullptr && parent->state != JobState::kSucceeded) {
-      view.unmet_dependencies.push_back(absl::StrCat(
-          "job ", dependency.name, " (", std::string(cluster::Name(parent->state)), ")"));
+      view.unmet_dependencies.push_back({dependency.name, parent->state});
     }
   }
   return view;
 }
 
 void Core::Schedule(absl::Time now) {
-  scheduler::ClusterSnapshot snapshot;
   // A job that fails can fail its own dependents: repeat until nothing changes.
   bool changed = true;
   while (changed) {
@@ -77,31 +94,41 @@ void Core::Schedule(absl::Time now) {
       }
     }
   }
+  must_schedule_ = false;
+  Cycle cycle;
   for (const std::string& uid : unfinished_) {
-    const JobPtr job = Find(uid);
+    const JobPtr& job = jobs_.at(uid);
     if (job->state == JobState::kPending) {
-      snapshot.pending.push_back(PendingView(*job));
+      cycle.snapshot.pending.push_back(PendingView(*job));
+      cycle.snapshot.pending.back().project = cycle.ProjectOf(job->project);
+      cycle.jobs.push_back(job);
     }
   }
-  must_schedule_ = false;
-  if (snapshot.pending.empty()) {
+  if (cycle.jobs.empty()) {
     return;
   }
   for (const auto& [name, worker] : workers_) {
     const cluster::Inventory& inventory = worker.record.report.inventory;
-    snapshot.workers.push_back({name, inventory.device, inventory.slots, FreeSlots(name, worker),
-                                inventory.cpus,
-                                worker.record.state == cluster::WorkerState::kReady});
+    cycle.snapshot.workers.push_back({name, inventory.device, inventory.slots,
+                                      FreeSlots(name, worker), inventory.cpus,
+                                      worker.record.state == cluster::WorkerState::kReady});
   }
   const absl::Time start = absl::Now();
-  const scheduler::Plan plan = scheduler::PlanNext(snapshot, options_.scheduling, now);
+  const scheduler::Plan plan = scheduler::PlanNext(cycle.snapshot, options_.scheduling, now);
   metrics_->ObserveSchedulerCycle(absl::Now() - start);
   for (const scheduler::StartGang& gang : plan.start) {
-    Place(gang, now);
+    std::vector<std::string> workers;
+    for (const scheduler::Share& share : gang.places) {
+      workers.insert(workers.end(), static_cast<size_t>(share.ranks),
+                     std::string(cycle.snapshot.workers[share.worker].name));
+    }
+    Place(cycle.jobs[gang.job]->uid, std::move(workers), now);
   }
   for (const scheduler::KeepWaiting& waiting : plan.wait) {
-    if (jobs_.at(waiting.job_uid)->reason != waiting.reason) {
-      Edit(waiting.job_uid).reason = waiting.reason;
+    const cluster::StateReason reason = scheduler::ReasonOf(cycle.snapshot, waiting);
+    const std::string& uid = cycle.jobs[waiting.job]->uid;
+    if (jobs_.at(uid)->reason != reason) {
+      Edit(uid).reason = reason;
     }
   }
 }
@@ -157,8 +184,8 @@ absl::StatusOr<std::string> Core::ResolveSource(JobRecord& job) const {
   return checkpoint->path;
 }
 
-void Core::Place(const scheduler::StartGang& gang, absl::Time now) {
-  JobRecord& job = Edit(gang.job_uid);
+void Core::Place(const std::string& job_uid, std::vector<std::string> workers, absl::Time now) {
+  JobRecord& job = Edit(job_uid);
   const absl::StatusOr<std::string> source_path = ResolveSource(job);
   if (!source_path.ok()) {
     // PENDING can always be given up.
@@ -170,7 +197,7 @@ void Core::Place(const scheduler::StartGang& gang, absl::Time now) {
   AttemptRecord attempt;
   attempt.number = static_cast<int32_t>(job.attempts.size()) + 1;
   attempt.epoch = ++job.epoch;
-  attempt.workers = gang.workers;
+  attempt.workers = std::move(workers);
   attempt.start_time = now;
   attempt.state_time = now;
   attempt.source_path = *source_path;

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "server/scheduler/plan.h"
+#include "server/scheduler/snapshot.h"
 
 namespace g2ll::coordinator {
 

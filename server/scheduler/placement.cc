@@ -1,0 +1,244 @@
+#include "server/scheduler/placement.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace g2ll::scheduler {
+
+using cluster::Device;
+
+int32_t WorldSizes::Largest(int32_t most) const {
+  for (int32_t size = std::min({most, max, global_batch}); size >= std::max(1, min); --size) {
+    if (global_batch % size == 0) {
+      return size;
+    }
+  }
+  return 0;
+}
+
+int32_t WorldSizes::Smallest() const {
+  for (int32_t size = std::max(1, min); size <= std::min(max, global_batch); ++size) {
+    if (global_batch % size == 0) {
+      return size;
+    }
+  }
+  return 0;
+}
+
+Board::Board(const std::vector<WorkerView>& workers)
+    : workers_(workers),
+      by_name_(workers.size()),
+      position_(workers.size()),
+      class_of_(workers.size(), -1),
+      free_(workers.size()) {
+  std::iota(by_name_.begin(), by_name_.end(), 0);
+  std::sort(by_name_.begin(), by_name_.end(),
+            [&](int32_t a, int32_t b) { return workers[a].name < workers[b].name; });
+  for (size_t position = 0; position < by_name_.size(); ++position) {
+    position_[by_name_[position]] = static_cast<int32_t>(position);
+  }
+  // Classes first: adding one moves the others.
+  for (const WorkerView& worker : workers) {
+    if (worker.ready && worker.slots > 0) {
+      ClassFor(worker);
+      most_slots_ = std::max(most_slots_, worker.slots);
+    }
+    ready_workers_ += worker.ready ? 1 : 0;
+  }
+  for (Class& of : classes_) {
+    of.used.resize(most_slots_ + 1);
+    of.whole.resize(most_slots_ + 1);
+  }
+  for (size_t index = 0; index < workers.size(); ++index) {
+    const WorkerView& worker = workers[index];
+    if (!worker.ready || worker.slots <= 0) {
+      continue;
+    }
+    Class& of = ClassFor(worker);
+    const auto id = static_cast<int32_t>(index);
+    class_of_[id] = static_cast<int32_t>(&of - classes_.data());
+    of.workers += 1;
+    of.slots += worker.slots;
+    SetFree(id, std::clamp(worker.free_slots, 0, worker.slots));
+  }
+}
+
+Board::Class& Board::ClassFor(const WorkerView& worker) {
+  // A slot is an equal share of its host's cores; on a GPU host cores are shared
+  // in the same way.
+  const std::pair key(worker.device, worker.cpus / worker.slots);
+  const auto found = std::lower_bound(
+      classes_.begin(), classes_.end(), key,
+      [](const Class& of, const auto& wanted) { return std::pair(of.device, of.cores) < wanted; });
+  if (found != classes_.end() && found->device == key.first && found->cores == key.second) {
+    return *found;
+  }
+  Class of;
+  of.device = key.first;
+  of.cores = key.second;
+  return *classes_.insert(found, std::move(of));
+}
+
+bool Board::Matches(const Class& of, const Demand& demand) {
+  return of.device == demand.device && of.cores >= demand.cpus_per_rank;
+}
+
+bool Board::Accepts(const Demand& demand, int32_t worker) const {
+  return class_of_[worker] >= 0 && Matches(classes_[class_of_[worker]], demand) &&
+         std::find(demand.excluded.begin(), demand.excluded.end(), worker) == demand.excluded.end();
+}
+
+Device Board::Resolve(Device wanted, int32_t cpus_per_rank, int32_t ranks) const {
+  if (wanted != Device::kAuto) {
+    return wanted;
+  }
+  const Supply cuda = SupplyFor({Device::kCuda, cpus_per_rank, {}});
+  return cuda.slots >= std::max(1, ranks) ? Device::kCuda : Device::kCpu;
+}
+
+Supply Board::SupplyFor(const Demand& demand) const {
+  Supply supply;
+  for (const Class& of : classes_) {
+    if (Matches(of, demand)) {
+      supply.slots += of.slots;
+      supply.free += of.free;
+      supply.workers += of.workers;
+    }
+  }
+  for (const int32_t worker : demand.excluded) {
+    if (class_of_[worker] >= 0 && Matches(classes_[class_of_[worker]], demand)) {
+      supply.slots -= workers_[worker].slots;
+      supply.free -= free_[worker];
+      supply.workers -= 1;
+    }
+  }
+  return supply;
+}
+
+int32_t Board::WorkersWith(Device device) const {
+  int32_t workers = 0;
+  for (const Class& of : classes_) {
+    workers += of.device == device ? of.workers : 0;
+  }
+  return workers;
+}
+
+int32_t Board::MostCores(Device device) const {
+  int32_t most = 0;
+  for (const Class& of : classes_) {
+    most = std::max(most, of.device == device ? of.cores : 0);
+  }
+  return most;
+}
+
+std::set<int32_t>& Board::BucketOf(int32_t worker) {
+  Class& of = classes_[class_of_[worker]];
+  return (free_[worker] == workers_[worker].slots ? of.whole : of.used)[free_[worker]];
+}
+
+void Board::SetFree(int32_t worker, int32_t free) {
+  Class& of = classes_[class_of_[worker]];
+  if (free_[worker] > 0) {
+    BucketOf(worker).erase(position_[worker]);
+  }
+  of.free += free - free_[worker];
+  free_[worker] = free;
+  if (free > 0) {
+    BucketOf(worker).insert(position_[worker]);
+  }
+}
+
+void Board::Take(const std::vector<Share>& places) {
+  for (const Share& share : places) {
+    SetFree(share.worker, free_[share.worker] - share.ranks);
+  }
+}
+
+bool Board::IsBarred(const Demand& demand, const std::vector<Share>& taken,
+                     int32_t position) const {
+  const int32_t worker = by_name_[position];
+  return std::find(demand.excluded.begin(), demand.excluded.end(), worker) !=
+             demand.excluded.end() ||
+         std::any_of(taken.begin(), taken.end(),
+                     [&](const Share& share) { return share.worker == worker; });
+}
+
+// Position of the first worker of a bucket that may be used, or -1.
+int32_t Board::FirstOf(const std::set<int32_t>& bucket, const Demand& demand,
+                       const std::vector<Share>& taken) const {
+  for (const int32_t position : bucket) {
+    if (!IsBarred(demand, taken, position)) {
+      return position;
+    }
+  }
+  return -1;
+}
+
+// Worker that holds all `ranks` and has the least to spare, or -1.
+int32_t Board::Tightest(const Demand& demand, int32_t ranks, bool only_used,
+                        const std::vector<Share>& taken) const {
+  for (int32_t free = ranks; free <= most_slots_; ++free) {
+    int32_t first = -1;
+    const auto look_at = [&](const std::set<int32_t>& bucket) {
+      const int32_t found = FirstOf(bucket, demand, taken);
+      first = found >= 0 && (first < 0 || found < first) ? found : first;
+    };
+    for (const Class& of : classes_) {
+      if (Matches(of, demand)) {
+        look_at(of.used[free]);
+        if (!only_used) {
+          look_at(of.whole[free]);
+        }
+      }
+    }
+    if (first >= 0) {
+      return by_name_[first];
+    }
+  }
+  return -1;
+}
+
+// The fewest workers that hold `ranks` together: the emptiest first, and the last
+// one where the least is left over.
+std::vector<Share> Board::Spread(const Demand& demand, int32_t ranks) const {
+  std::vector<Share> places;
+  int32_t left = ranks;
+  for (int32_t free = most_slots_; free > 0; --free) {
+    for (const Class& of : classes_) {
+      if (!Matches(of, demand)) {
+        continue;
+      }
+      for (const Buckets* buckets : {&of.used, &of.whole}) {
+        for (const int32_t position : (*buckets)[free]) {
+          if (IsBarred(demand, {}, position)) {
+            continue;
+          }
+          if (left <= free) {
+            places.push_back({Tightest(demand, left, /*only_used=*/false, places), left});
+            return places;
+          }
+          places.push_back({by_name_[position], free});
+          left -= free;
+        }
+      }
+    }
+  }
+  return {};
+}
+
+std::vector<Share> Board::Find(const Demand& demand, int32_t ranks) const {
+  if (SupplyFor(demand).free < ranks) {
+    return {};
+  }
+  int32_t worker = ranks == 1 ? Tightest(demand, 1, /*only_used=*/true, {}) : -1;
+  if (worker < 0) {
+    worker = Tightest(demand, ranks, /*only_used=*/false, {});
+  }
+  if (worker >= 0) {
+    return {{worker, ranks}};
+  }
+  return Spread(demand, ranks);
+}
+
+}  // namespace g2ll::scheduler

@@ -1,0 +1,102 @@
+#ifndef SERVER_SCHEDULER_SNAPSHOT_H_
+#define SERVER_SCHEDULER_SNAPSHOT_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/cluster/states.h"
+
+// What a scheduling cycle may look at. Names are views, so that a cycle copies no
+// strings: what they point to MUST stay as long as the snapshot is used. Jobs,
+// workers and projects name each other by their index in the snapshot.
+namespace g2ll::scheduler {
+
+// A number of ranks on one worker.
+struct Share {
+  // Index in ClusterSnapshot::workers.
+  int32_t worker = 0;
+  int32_t ranks = 0;
+
+  bool operator==(const Share&) const = default;
+};
+
+// A worker.
+struct WorkerView {
+  std::string_view name;
+  cluster::Device device = cluster::Device::kCpu;
+  int32_t slots = 0;
+  // Slots that nobody holds and in which nothing left over may still run.
+  int32_t free_slots = 0;
+  int32_t cpus = 0;
+  // It may take new work.
+  bool ready = false;
+  // An operator wants no new work on it; for the reason only, it is not `ready` then.
+  bool cordoned = false;
+  // Slots whose last ranks are not known to have ended; for the reason only, they are not free.
+  int32_t unknown_slots = 0;
+};
+
+// The numbers of ranks that a job may run with: the divisors of its global batch
+// from `min` to `max`.
+struct WorldSizes {
+  int32_t min = 1;
+  int32_t max = 1;
+  int32_t global_batch = 1;
+
+  // The largest one up to `most`, or 0.
+  int32_t Largest(int32_t most) const;
+  // The smallest one, or 0.
+  int32_t Smallest() const;
+};
+
+// A job that another one waits for.
+struct UnmetDependency {
+  // Short name.
+  std::string_view name;
+  cluster::JobState state = cluster::JobState::kPending;
+};
+
+// A project, to which jobs belong.
+struct ProjectView {
+  std::string_view name;
+};
+
+// A job that waits.
+struct PendingJob {
+  std::string_view uid;
+  // Short name; with the project the last word in the order, so that the order is total.
+  std::string_view name;
+  // Index in ClusterSnapshot::projects.
+  int32_t project = 0;
+  cluster::Priority priority = cluster::Priority::kNormal;
+  // Kept when a job recovers, so that it does not lose its turn.
+  absl::Time queue_time;
+  WorldSizes sizes;
+  cluster::Device device = cluster::Device::kAuto;
+  int32_t cpus_per_rank = 0;
+  // Workers that it must not use, as indices in ClusterSnapshot::workers.
+  std::vector<int32_t> excluded_workers;
+  // Not before this (back-off after a failure).
+  absl::Time not_before = absl::InfinitePast();
+  // What ended the attempt before, for people; empty if there was none.
+  std::string last_failure;
+  bool data_checked = false;
+  std::vector<UnmetDependency> unmet_dependencies;
+};
+
+// Everything that a decision may depend on.
+struct ClusterSnapshot {
+  std::vector<WorkerView> workers;
+  std::vector<ProjectView> projects;
+  std::vector<PendingJob> pending;
+};
+
+// What an operator can choose.
+struct SchedulingPolicy {};
+
+}  // namespace g2ll::scheduler
+
+#endif  // SERVER_SCHEDULER_SNAPSHOT_H_

@@ -1,0 +1,187 @@
+// What every plan promises, over random snapshots. A failure prints the seed of the
+// snapshot; RandomCluster(seed) makes it again.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/server/plan_fixture.h"
+
+namespace g2ll::scheduler {
+namespace {
+
+constexpr uint32_t kSeeds = 3000;
+
+bool MayUse(const ClusterSnapshot& snapshot, const PendingJob& job, int32_t index) {
+  const WorkerView& worker = snapshot.workers[index];
+  return worker.ready && worker.slots > 0 && job.cpus_per_rank <= worker.cpus / worker.slots &&
+         std::find(job.excluded_workers.begin(), job.excluded_workers.end(), index) ==
+             job.excluded_workers.end();
+}
+
+bool IsRunnable(const PendingJob& job) {
+  return job.data_checked && job.unmet_dependencies.empty() && job.not_before <= kNow;
+}
+
+void ExpectSoundGang(const ClusterSnapshot& snapshot, const StartGang& gang) {
+  const PendingJob& job = snapshot.pending[gang.job];
+  const int32_t size = gang.world_size();
+  EXPECT_GE(size, job.sizes.min);
+  EXPECT_LE(size, job.sizes.max);
+  EXPECT_EQ(job.sizes.global_batch % size, 0);
+  EXPECT_TRUE(IsRunnable(job));
+  std::set<cluster::Device> devices;
+  std::set<int32_t> workers;
+  for (const Share& share : gang.places) {
+    EXPECT_GT(share.ranks, 0);
+    EXPECT_TRUE(workers.insert(share.worker).second);
+    EXPECT_TRUE(MayUse(snapshot, job, share.worker));
+    devices.insert(snapshot.workers[share.worker].device);
+  }
+  EXPECT_EQ(devices.size(), 1u);
+  if (job.device != cluster::Device::kAuto) {
+    EXPECT_EQ(*devices.begin(), job.device);
+  }
+}
+
+TEST(PlanPropertyTest, NoGangIsSplitAndNoSlotIsUsedTwice) {
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const FakeCluster cluster = RandomCluster(seed);
+
+    const Plan plan = cluster.Next();
+
+    std::map<int32_t, int32_t> taken;
+    for (const StartGang& gang : plan.start) {
+      ExpectSoundGang(cluster.snapshot, gang);
+      for (const Share& share : gang.places) {
+        taken[share.worker] += share.ranks;
+      }
+    }
+    for (const auto& [worker, ranks] : taken) {
+      EXPECT_LE(ranks, cluster.snapshot.workers[worker].free_slots);
+    }
+  }
+}
+
+TEST(PlanPropertyTest, EveryPendingJobIsDecidedExactlyOnceAndHasAPosition) {
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const FakeCluster cluster = RandomCluster(seed);
+
+    const Plan plan = cluster.Next();
+
+    std::set<int32_t> decided;
+    std::set<int32_t> positions;
+    for (const StartGang& gang : plan.start) {
+      EXPECT_TRUE(decided.insert(gang.job).second);
+      EXPECT_TRUE(positions.insert(gang.position).second);
+    }
+    for (const KeepWaiting& waiting : plan.wait) {
+      EXPECT_TRUE(decided.insert(waiting.job).second);
+      EXPECT_TRUE(positions.insert(waiting.position).second);
+      EXPECT_FALSE(ReasonOf(cluster.snapshot, waiting).code.empty());
+      EXPECT_FALSE(ReasonOf(cluster.snapshot, waiting).message.empty());
+    }
+    EXPECT_EQ(decided.size(), cluster.snapshot.pending.size());
+    if (!positions.empty()) {
+      EXPECT_EQ(*positions.begin(), 1);
+      EXPECT_EQ(*positions.rbegin(), static_cast<int32_t>(positions.size()));
+    }
+  }
+}
+
+TEST(PlanPropertyTest, TheOrderOfTheSnapshotDoesNotMatter) {
+  std::mt19937 random(11);
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    FakeCluster cluster = RandomCluster(seed);
+    const NamedPlan plan = cluster.NextNamed();
+    Shuffle(random, &cluster.snapshot);
+
+    const NamedPlan again = cluster.NextNamed();
+
+    EXPECT_EQ(plan.order, again.order);
+    EXPECT_EQ(plan.start, again.start);
+    EXPECT_EQ(plan.codes, again.codes);
+  }
+}
+
+// The slots that the plan leaves free and that the job could use.
+int32_t LeftFor(const ClusterSnapshot& snapshot, const Plan& plan, const KeepWaiting& waiting) {
+  std::map<int32_t, int32_t> left;
+  for (size_t worker = 0; worker < snapshot.workers.size(); ++worker) {
+    if (MayUse(snapshot, snapshot.pending[waiting.job], static_cast<int32_t>(worker)) &&
+        snapshot.workers[worker].device == waiting.device) {
+      left[static_cast<int32_t>(worker)] = snapshot.workers[worker].free_slots;
+    }
+  }
+  for (const StartGang& gang : plan.start) {
+    for (const Share& share : gang.places) {
+      if (left.contains(share.worker)) {
+        left[share.worker] -= share.ranks;
+      }
+    }
+  }
+  int32_t free = 0;
+  for (const auto& [worker, slots] : left) {
+    free += slots;
+  }
+  return free;
+}
+
+TEST(PlanPropertyTest, NoJobWaitsForSlotsThatAreLeftFree) {
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const FakeCluster cluster = RandomCluster(seed);
+
+    const Plan plan = cluster.Next();
+
+    for (const KeepWaiting& waiting : plan.wait) {
+      const PendingJob& job = cluster.snapshot.pending[waiting.job];
+      if (!IsRunnable(job) || waiting.need == 0 || waiting.code == WaitCode::kWaitingBehind) {
+        continue;
+      }
+      EXPECT_LT(LeftFor(cluster.snapshot, plan, waiting), waiting.need)
+          << job.name << " waits with " << Name(waiting.code);
+    }
+  }
+}
+
+TEST(PlanPropertyTest, ReasonsAgreeWithDecisions) {
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const FakeCluster cluster = RandomCluster(seed);
+
+    const Plan plan = cluster.Next();
+
+    std::map<int32_t, WaitCode> codes;
+    for (const KeepWaiting& waiting : plan.wait) {
+      codes[waiting.job] = waiting.code;
+    }
+    for (const KeepWaiting& waiting : plan.wait) {
+      const PendingJob& job = cluster.snapshot.pending[waiting.job];
+      SCOPED_TRACE(absl::StrCat(std::string(job.name), " ", std::string(Name(waiting.code))));
+      EXPECT_EQ(waiting.code == WaitCode::kWaitingForDependency, !job.unmet_dependencies.empty());
+      if (waiting.code == WaitCode::kWaitingForSlots) {
+        EXPECT_LT(waiting.supply.free, waiting.need);
+        EXPECT_GE(waiting.supply.slots, waiting.need);
+      }
+      if (waiting.code == WaitCode::kTooFewSlots || waiting.code == WaitCode::kExcludedWorkers) {
+        EXPECT_LT(waiting.supply.slots, waiting.need);
+        EXPECT_EQ(waiting.code == WaitCode::kExcludedWorkers && job.excluded_workers.empty(),
+                  false);
+      }
+      EXPECT_EQ(waiting.code == WaitCode::kWaitingBehind, waiting.behind >= 0);
+      if (waiting.behind >= 0) {
+        EXPECT_EQ(codes.at(waiting.behind), WaitCode::kWaitingForSlots);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace g2ll::scheduler
