@@ -8,6 +8,14 @@ namespace g2ll::scheduler {
 
 using cluster::Device;
 
+int32_t SumOf(const std::vector<Share>& places) {
+  int32_t ranks = 0;
+  for (const Share& share : places) {
+    ranks += share.ranks;
+  }
+  return ranks;
+}
+
 int32_t WorldSizes::Largest(int32_t most) const {
   for (int32_t size = std::min({most, max, global_batch}); size >= std::max(1, min); --size) {
     if (global_batch % size == 0) {
@@ -31,7 +39,8 @@ Board::Board(const std::vector<WorkerView>& workers)
       by_name_(workers.size()),
       position_(workers.size()),
       class_of_(workers.size(), -1),
-      free_(workers.size()) {
+      free_(workers.size()),
+      soon_(workers.size()) {
   std::iota(by_name_.begin(), by_name_.end(), 0);
   std::sort(by_name_.begin(), by_name_.end(),
             [&](int32_t a, int32_t b) { return workers[a].name < workers[b].name; });
@@ -103,6 +112,7 @@ Supply Board::SupplyFor(const Demand& demand) const {
     if (Matches(of, demand)) {
       supply.slots += of.slots;
       supply.free += of.free;
+      supply.soon += of.soon;
       supply.workers += of.workers;
     }
   }
@@ -110,6 +120,7 @@ Supply Board::SupplyFor(const Demand& demand) const {
     if (class_of_[worker] >= 0 && Matches(classes_[class_of_[worker]], demand)) {
       supply.slots -= workers_[worker].slots;
       supply.free -= free_[worker];
+      supply.soon -= soon_[worker];
       supply.workers -= 1;
     }
   }
@@ -152,6 +163,61 @@ void Board::SetFree(int32_t worker, int32_t free) {
 void Board::Take(const std::vector<Share>& places) {
   for (const Share& share : places) {
     SetFree(share.worker, free_[share.worker] - share.ranks);
+  }
+}
+
+void Board::SetSoon(int32_t worker, int32_t soon) {
+  classes_[class_of_[worker]].soon += soon - soon_[worker];
+  soon_[worker] = soon;
+}
+
+void Board::AddSoon(const std::vector<Share>& places) {
+  for (const Share& share : places) {
+    if (class_of_[share.worker] >= 0) {
+      SetSoon(share.worker, soon_[share.worker] + share.ranks);
+    }
+  }
+}
+
+std::vector<Share> Board::FindSoon(const Demand& demand, int32_t ranks) {
+  std::vector<Share> before;
+  for (size_t index = 0; index < workers_.size(); ++index) {
+    const auto worker = static_cast<int32_t>(index);
+    if (soon_[worker] > 0) {
+      before.push_back({worker, free_[worker]});
+      SetFree(worker, std::min(free_[worker] + soon_[worker], workers_[worker].slots));
+    }
+  }
+  std::vector<Share> places = Find(demand, ranks);
+  for (const Share& share : before) {
+    SetFree(share.worker, share.ranks);
+  }
+  return places;
+}
+
+std::optional<HeldSlots> Board::Hold(const std::vector<Share>& places) {
+  HeldSlots held;
+  for (const Share& share : places) {
+    if (class_of_[share.worker] < 0 || free_[share.worker] + soon_[share.worker] < share.ranks) {
+      return std::nullopt;
+    }
+    const int32_t soon = std::min(soon_[share.worker], share.ranks);
+    held.soon.push_back({share.worker, soon});
+    held.free.push_back({share.worker, share.ranks - soon});
+  }
+  for (size_t i = 0; i < places.size(); ++i) {
+    SetSoon(held.soon[i].worker, soon_[held.soon[i].worker] - held.soon[i].ranks);
+    SetFree(held.free[i].worker, free_[held.free[i].worker] - held.free[i].ranks);
+  }
+  return held;
+}
+
+void Board::Release(const HeldSlots& held) {
+  for (const Share& share : held.soon) {
+    SetSoon(share.worker, soon_[share.worker] + share.ranks);
+  }
+  for (const Share& share : held.free) {
+    SetFree(share.worker, free_[share.worker] + share.ranks);
   }
 }
 

@@ -2,6 +2,7 @@
 #define SERVER_SCHEDULER_PLACEMENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -18,6 +19,12 @@ struct Demand {
   int32_t cpus_per_rank = 0;
   // Workers that it must not use.
   std::span<const int32_t> excluded;
+};
+
+// What Board::Hold has put aside.
+struct HeldSlots {
+  std::vector<Share> soon;
+  std::vector<Share> free;
 };
 
 // The ready workers and their free slots during one cycle. Workers of one device
@@ -40,6 +47,15 @@ class Board {
   // `places` MUST be free.
   void Take(const std::vector<Share>& places);
 
+  // Slots of stopping attempts; those on workers that are not ready do not count.
+  void AddSoon(const std::vector<Share>& places);
+  // As Find, but slots that will come free count as free.
+  std::vector<Share> FindSoon(const Demand& demand, int32_t ranks);
+  // Keeps slots from others: those that will come free first, then free ones.
+  // Nothing if the workers do not have them any more.
+  std::optional<HeldSlots> Hold(const std::vector<Share>& places);
+  void Release(const HeldSlots& held);
+
   // For reasons: ready workers, those of a device, and the most cores that a slot
   // of that device has.
   int32_t ready_workers() const { return ready_workers_; }
@@ -57,6 +73,7 @@ class Board {
     int32_t workers = 0;
     int32_t slots = 0;
     int32_t free = 0;
+    int32_t soon = 0;
     // Hold positions in `by_name_`: workers in use, and those wholly free.
     Buckets used;
     Buckets whole;
@@ -66,6 +83,7 @@ class Board {
   Class& ClassFor(const WorkerView& worker);
   std::set<int32_t>& BucketOf(int32_t worker);
   void SetFree(int32_t worker, int32_t free);
+  void SetSoon(int32_t worker, int32_t soon);
   bool IsBarred(const Demand& demand, const std::vector<Share>& taken, int32_t position) const;
   int32_t FirstOf(const std::set<int32_t>& bucket, const Demand& demand,
                   const std::vector<Share>& taken) const;
@@ -77,9 +95,11 @@ class Board {
   // Worker indices in the order of names, and where each stands in it.
   std::vector<int32_t> by_name_;
   std::vector<int32_t> position_;
-  // Class of each worker, -1 if it is not ready; and its free slots.
+  // Class of each worker, -1 if it is not ready; its free slots, and those that
+  // will come free.
   std::vector<int32_t> class_of_;
   std::vector<int32_t> free_;
+  std::vector<int32_t> soon_;
   std::vector<Class> classes_;
   int32_t most_slots_ = 0;
   int32_t ready_workers_ = 0;

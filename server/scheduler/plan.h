@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "server/scheduler/preemption.h"
 #include "server/scheduler/reasons.h"
 #include "server/scheduler/snapshot.h"
 
@@ -22,11 +23,21 @@ struct StartGang {
   int32_t world_size() const;
 };
 
-// Every pending job is in exactly one of the two lists, and both are in the order
+// Slots that are kept for a job: the next snapshot must have them again.
+struct KeepHold {
+  // Index in ClusterSnapshot::pending.
+  int32_t job = -1;
+  Hold hold;
+};
+
+// Every pending job is either started or kept waiting; both lists are in the order
 // in which jobs were considered.
 struct Plan {
   std::vector<StartGang> start;
   std::vector<KeepWaiting> wait;
+  // Attempts to stop at a checkpoint, and all slots that are kept from now on.
+  std::vector<StopGang> stop;
+  std::vector<KeepHold> holds;
 };
 
 // Decides which jobs start now. Pure: the same arguments give the same plan, and
@@ -37,6 +48,9 @@ struct Plan {
 // possible, then where the least is left over. One rank goes to a worker that is
 // in use already, so that whole workers stay free. Order: priority, then queue
 // time, then project and name.
+//
+// A job that does not fit may stop attempts of strictly lower priority
+// (preemption.h). The slots that it will get are held for it while they come free.
 Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, absl::Time now);
 
 }  // namespace g2ll::scheduler

@@ -72,10 +72,19 @@ std::string WaitingForSlots(const ClusterSnapshot& snapshot, const KeepWaiting& 
   for (const WorkerView& worker : snapshot.workers) {
     unknown += worker.ready && worker.device == waiting.device ? worker.unknown_slots : 0;
   }
+  if (waiting.supply.soon > 0) {
+    absl::StrAppend(&text, "; ", Slots(waiting.supply.soon), " will come free soon");
+  }
   if (unknown > 0) {
     absl::StrAppend(&text, "; ", unknown, " may still be in use by ranks that were given up");
   }
   return text;
+}
+
+std::string WaitingForPreemption(const KeepWaiting& waiting) {
+  return absl::StrCat("needs ", OfDevice(waiting), "; ",
+                      Counted(waiting.coming, "slot is", "slots are"),
+                      " being freed for it by attempts that were asked to stop");
 }
 
 std::string WaitingForDependency(const PendingJob& job) {
@@ -123,6 +132,8 @@ std::string MessageOf(const ClusterSnapshot& snapshot, const KeepWaiting& waitin
           "needs ", OfDevice(waiting), "; waits behind ",
           FullName(snapshot, snapshot.pending[waiting.behind]), ", which is next for them; ",
           Counted(waiting.supply.free, "slot is", "slots are"), " free of ", waiting.supply.slots);
+    case WaitCode::kWaitingForPreemption:
+      return WaitingForPreemption(waiting);
   }
   return "";
 }
@@ -153,6 +164,8 @@ std::string_view Name(WaitCode code) {
       return "WAITING_FOR_SLOTS";
     case WaitCode::kWaitingBehind:
       return "WAITING_BEHIND";
+    case WaitCode::kWaitingForPreemption:
+      return "WAITING_FOR_PREEMPTION";
   }
   return "";
 }

@@ -25,6 +25,8 @@ enum class WaitCode {
   // They can, but not now:
   kWaitingForSlots,
   kWaitingBehind,
+  // Attempts were asked to stop for it.
+  kWaitingForPreemption,
 };
 
 // The name of a code, for example `WAITING_FOR_SLOTS`.
@@ -34,6 +36,8 @@ std::string_view Name(WaitCode code);
 struct Supply {
   int32_t slots = 0;
   int32_t free = 0;
+  // Slots of stopping attempts that nobody has a claim on.
+  int32_t soon = 0;
   int32_t workers = 0;
 };
 
@@ -52,6 +56,8 @@ struct KeepWaiting {
   Supply supply;
   // Pending job that is served first, or -1.
   int32_t behind = -1;
+  // Slots that stopping attempts will give to this job.
+  int32_t coming = 0;
   // When the job is looked at again at the earliest, if that is known.
   absl::Time next_try = absl::InfinitePast();
 };

@@ -23,6 +23,9 @@ struct Share {
   bool operator==(const Share&) const = default;
 };
 
+// Ranks of all shares.
+int32_t SumOf(const std::vector<Share>& places);
+
 // A worker.
 struct WorkerView {
   std::string_view name;
@@ -59,6 +62,37 @@ struct UnmetDependency {
   cluster::JobState state = cluster::JobState::kPending;
 };
 
+// A job whose attempt holds slots.
+struct RunningJob {
+  std::string_view uid;
+  // Short name.
+  std::string_view name;
+  // Index in ClusterSnapshot::projects.
+  int32_t project = 0;
+  cluster::Priority priority = cluster::Priority::kNormal;
+  absl::Time queue_time;
+  // At most one share for each worker.
+  std::vector<Share> places;
+  // When the attempt was placed.
+  absl::Time start_time;
+  // When its newest checkpoint was committed; InfinitePast if it has none.
+  absl::Time checkpoint_time = absl::InfinitePast();
+  bool preemptible = false;
+  // It has been asked to stop or is being ended: its slots will come free.
+  bool stopping = false;
+  // uid of the job that it makes room for; empty if there is none.
+  std::string_view stops_for;
+
+  int32_t world_size() const { return SumOf(places); }
+};
+
+// Slots that are kept for a job while they come free.
+struct Hold {
+  std::vector<Share> places;
+  // The slots go back to all after this.
+  absl::Time until = absl::InfiniteFuture();
+};
+
 // A project, to which jobs belong.
 struct ProjectView {
   std::string_view name;
@@ -85,6 +119,8 @@ struct PendingJob {
   std::string last_failure;
   bool data_checked = false;
   std::vector<UnmetDependency> unmet_dependencies;
+  // Index in ClusterSnapshot::holds, or -1.
+  int32_t hold = -1;
 };
 
 // Everything that a decision may depend on.
@@ -92,10 +128,20 @@ struct ClusterSnapshot {
   std::vector<WorkerView> workers;
   std::vector<ProjectView> projects;
   std::vector<PendingJob> pending;
+  std::vector<RunningJob> running;
+  // Those of the plan before; one that no job names has no effect.
+  std::vector<Hold> holds;
 };
 
 // What an operator can choose.
-struct SchedulingPolicy {};
+struct SchedulingPolicy {
+  // No attempt is stopped for another job before it has run this long.
+  absl::Duration min_runtime = absl::Minutes(5);
+  // How long an attempt that is asked to stop may take, and how much longer its
+  // slots are kept for the job that asked.
+  absl::Duration stop_grace = absl::Seconds(120);
+  absl::Duration hold_slack = absl::Seconds(60);
+};
 
 }  // namespace g2ll::scheduler
 

@@ -27,6 +27,38 @@ std::vector<int32_t> ShuffleOne(std::mt19937& random, std::vector<T>* list) {
   return moved;
 }
 
+// Attempts on what is not free, some of them stopping, some with a hold.
+void AddRandomAttempts(std::mt19937& random, FakeCluster* cluster) {
+  const auto upto = [&](int32_t most) {
+    return std::uniform_int_distribution<int32_t>(0, most)(random);
+  };
+  for (size_t i = 0; i < cluster->snapshot.workers.size(); ++i) {
+    const WorkerView& worker = cluster->snapshot.workers[i];
+    const std::string name(worker.name);
+    int32_t in_use = worker.slots - worker.free_slots;
+    for (int32_t number = 0; in_use > 0; ++number) {
+      const int32_t ranks = 1 + upto(in_use - 1);
+      in_use -= ranks;
+      RunningJob& attempt = cluster->AddRunning(absl::StrCat("r-", name, "-", number),
+                                                {{name, ranks}}, absl::StrCat("p", upto(2)));
+      // AddRunning takes them from what is free, but these never were.
+      cluster->snapshot.workers[i].free_slots += ranks;
+      attempt.priority = static_cast<cluster::Priority>(1 + upto(2));
+      attempt.preemptible = upto(3) > 0;
+      attempt.start_time = kNow - absl::Minutes(upto(20));
+      attempt.stopping = upto(4) == 0;
+    }
+  }
+  for (PendingJob& job : cluster->snapshot.pending) {
+    if (upto(5) == 0 && !cluster->snapshot.workers.empty()) {
+      const auto last = static_cast<int32_t>(cluster->snapshot.workers.size()) - 1;
+      job.hold = static_cast<int32_t>(cluster->snapshot.holds.size());
+      cluster->snapshot.holds.push_back(
+          {{{upto(last), job.sizes.min}}, kNow + absl::Seconds(upto(2))});
+    }
+  }
+}
+
 }  // namespace
 
 std::string_view FakeCluster::Keep(const std::string& name) { return names_.emplace_back(name); }
@@ -63,6 +95,22 @@ PendingJob& FakeCluster::AddJob(const std::string& name, int32_t min_ranks, int3
   return job;
 }
 
+RunningJob& FakeCluster::AddRunning(const std::string& name,
+                                    const std::vector<std::pair<std::string, int32_t>>& places,
+                                    const std::string& project) {
+  const int32_t project_index = Project(project);
+  RunningJob& attempt = snapshot.running.emplace_back();
+  attempt.uid = attempt.name = Keep(name);
+  attempt.project = project_index;
+  attempt.start_time = attempt.queue_time = kNow - absl::Hours(1);
+  attempt.preemptible = true;
+  for (const auto& [worker, ranks] : places) {
+    attempt.places.push_back({Worker(worker), ranks});
+    snapshot.workers[Worker(worker)].free_slots -= ranks;
+  }
+  return attempt;
+}
+
 int32_t FakeCluster::Worker(const std::string& name) const {
   const auto found = std::find_if(snapshot.workers.begin(), snapshot.workers.end(),
                                   [&](const WorkerView& worker) { return worker.name == name; });
@@ -84,6 +132,17 @@ NamedPlan FakeCluster::InNames(const Plan& plan) const {
                                std::string(snapshot.workers[share.worker].name));
     }
     order.emplace_back(gang.position, name);
+  }
+  for (const StopGang& stop : plan.stop) {
+    named.stop[std::string(snapshot.running[stop.running].name)] =
+        snapshot.pending[stop.for_job].name;
+  }
+  for (const KeepHold& kept : plan.holds) {
+    std::vector<std::string>& workers = named.holds[std::string(snapshot.pending[kept.job].name)];
+    for (const Share& share : kept.hold.places) {
+      workers.insert(workers.end(), static_cast<size_t>(share.ranks),
+                     std::string(snapshot.workers[share.worker].name));
+    }
   }
   for (const KeepWaiting& waiting : plan.wait) {
     const std::string name(snapshot.pending[waiting.job].name);
@@ -133,15 +192,30 @@ FakeCluster RandomCluster(uint32_t seed) {
       }
     }
   }
+  AddRandomAttempts(random, &cluster);
   return cluster;
 }
 
 void Shuffle(std::mt19937& random, ClusterSnapshot* snapshot) {
   const std::vector<int32_t> workers = ShuffleOne(random, &snapshot->workers);
   const std::vector<int32_t> projects = ShuffleOne(random, &snapshot->projects);
+  const std::vector<int32_t> holds = ShuffleOne(random, &snapshot->holds);
   ShuffleOne(random, &snapshot->pending);
+  ShuffleOne(random, &snapshot->running);
+  for (Hold& hold : snapshot->holds) {
+    for (Share& share : hold.places) {
+      share.worker = workers[share.worker];
+    }
+  }
+  for (RunningJob& attempt : snapshot->running) {
+    attempt.project = projects[attempt.project];
+    for (Share& share : attempt.places) {
+      share.worker = workers[share.worker];
+    }
+  }
   for (PendingJob& job : snapshot->pending) {
     job.project = projects[job.project];
+    job.hold = job.hold < 0 ? -1 : holds[job.hold];
     for (int32_t& worker : job.excluded_workers) {
       worker = workers[worker];
     }

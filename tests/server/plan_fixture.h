@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -24,6 +25,10 @@ struct NamedPlan {
   std::map<std::string, std::string> messages;
   // Pending jobs as they were considered.
   std::vector<std::string> order;
+  // Attempts that stop and the job that each stops for.
+  std::map<std::string, std::string> stop;
+  // Workers of the slots that are held, by job.
+  std::map<std::string, std::vector<std::string>> holds;
 };
 
 // Builds a snapshot and owns the names that its views point to. References that
@@ -35,6 +40,11 @@ class FakeCluster {
   // A job whose data were checked. Any number of ranks divides `global_batch` 0.
   PendingJob& AddJob(const std::string& name, int32_t min_ranks, int32_t max_ranks,
                      int32_t global_batch = 0, const std::string& project = "p");
+  // A preemptible attempt of normal priority that started an hour ago; each pair is
+  // a worker and a number of ranks, which are not free there any more.
+  RunningJob& AddRunning(const std::string& name,
+                         const std::vector<std::pair<std::string, int32_t>>& places,
+                         const std::string& project = "p");
   // Index of a project, which is added if it is new.
   int32_t Project(const std::string& name);
   // Index of a worker.

@@ -2,6 +2,7 @@
 // snapshot; RandomCluster(seed) makes it again.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
@@ -107,6 +108,8 @@ TEST(PlanPropertyTest, TheOrderOfTheSnapshotDoesNotMatter) {
     EXPECT_EQ(plan.order, again.order);
     EXPECT_EQ(plan.start, again.start);
     EXPECT_EQ(plan.codes, again.codes);
+    EXPECT_EQ(plan.stop, again.stop);
+    EXPECT_EQ(plan.holds, again.holds);
   }
 }
 
@@ -126,9 +129,16 @@ int32_t LeftFor(const ClusterSnapshot& snapshot, const Plan& plan, const KeepWai
       }
     }
   }
+  for (const KeepHold& kept : plan.holds) {
+    for (const Share& share : kept.hold.places) {
+      if (left.contains(share.worker)) {
+        left[share.worker] -= share.ranks;
+      }
+    }
+  }
   int32_t free = 0;
   for (const auto& [worker, slots] : left) {
-    free += slots;
+    free += std::max(0, slots);  // A held slot may be one that is not free yet.
   }
   return free;
 }
@@ -147,6 +157,50 @@ TEST(PlanPropertyTest, NoJobWaitsForSlotsThatAreLeftFree) {
       }
       EXPECT_LT(LeftFor(cluster.snapshot, plan, waiting), waiting.need)
           << job.name << " waits with " << Name(waiting.code);
+    }
+  }
+}
+
+TEST(PlanPropertyTest, OnlyLowerPriorityIsStoppedAndNobodyTwice) {
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const FakeCluster cluster = RandomCluster(seed);
+
+    const Plan plan = cluster.Next();
+
+    std::set<int32_t> stopped;
+    for (const StopGang& stop : plan.stop) {
+      const RunningJob& attempt = cluster.snapshot.running[stop.running];
+      EXPECT_TRUE(stopped.insert(stop.running).second);
+      EXPECT_TRUE(attempt.preemptible);
+      EXPECT_FALSE(attempt.stopping);
+      EXPECT_LT(attempt.priority, cluster.snapshot.pending[stop.for_job].priority);
+      EXPECT_GE(kNow - attempt.start_time, cluster.policy.min_runtime);
+    }
+  }
+}
+
+TEST(PlanPropertyTest, NoSlotIsHeldTwice) {
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const FakeCluster cluster = RandomCluster(seed);
+
+    const Plan plan = cluster.Next();
+
+    std::map<int32_t, int32_t> taken;
+    for (const StartGang& gang : plan.start) {
+      for (const Share& share : gang.places) {
+        taken[share.worker] += share.ranks;
+      }
+    }
+    for (const KeepHold& kept : plan.holds) {
+      for (const Share& share : kept.hold.places) {
+        taken[share.worker] += share.ranks;
+        EXPECT_TRUE(MayUse(cluster.snapshot, cluster.snapshot.pending[kept.job], share.worker));
+      }
+    }
+    for (const auto& [worker, ranks] : taken) {
+      EXPECT_LE(ranks, cluster.snapshot.workers[worker].slots);
     }
   }
 }
@@ -176,6 +230,9 @@ TEST(PlanPropertyTest, ReasonsAgreeWithDecisions) {
                   false);
       }
       EXPECT_EQ(waiting.code == WaitCode::kWaitingBehind, waiting.behind >= 0);
+      const bool held = std::any_of(plan.holds.begin(), plan.holds.end(),
+                                    [&](const KeepHold& kept) { return kept.job == waiting.job; });
+      EXPECT_EQ(waiting.code == WaitCode::kWaitingForPreemption, held);
       if (waiting.behind >= 0) {
         EXPECT_EQ(codes.at(waiting.behind), WaitCode::kWaitingForSlots);
       }
