@@ -95,7 +95,9 @@ bool Board::Matches(const Class& of, const Demand& demand) {
 
 bool Board::Accepts(const Demand& demand, int32_t worker) const {
   return class_of_[worker] >= 0 && Matches(classes_[class_of_[worker]], demand) &&
-         std::find(demand.excluded.begin(), demand.excluded.end(), worker) == demand.excluded.end();
+         std::find(demand.excluded.begin(), demand.excluded.end(), worker) ==
+             demand.excluded.end() &&
+         (demand.avoid == nullptr || !Accepts(*demand.avoid, worker));
 }
 
 Device Board::Resolve(Device wanted, int32_t cpus_per_rank, int32_t ranks) const {
@@ -106,22 +108,42 @@ Device Board::Resolve(Device wanted, int32_t cpus_per_rank, int32_t ranks) const
   return cuda.slots >= std::max(1, ranks) ? Device::kCuda : Device::kCpu;
 }
 
+void Board::AddSupply(const Class& of, Supply& supply) const {
+  supply.slots += of.slots;
+  supply.free += of.free;
+  supply.soon += of.soon;
+  supply.workers += of.workers;
+}
+
+void Board::AddSupply(int32_t worker, int32_t sign, Supply& supply) const {
+  supply.slots += sign * workers_[worker].slots;
+  supply.free += sign * free_[worker];
+  supply.soon += sign * soon_[worker];
+  supply.workers += sign;
+}
+
 Supply Board::SupplyFor(const Demand& demand) const {
   Supply supply;
   for (const Class& of : classes_) {
-    if (Matches(of, demand)) {
-      supply.slots += of.slots;
-      supply.free += of.free;
-      supply.soon += of.soon;
-      supply.workers += of.workers;
+    const bool is_avoided = demand.avoid != nullptr && Matches(of, *demand.avoid);
+    if (Matches(of, demand) && !is_avoided) {
+      AddSupply(of, supply);
     }
   }
   for (const int32_t worker : demand.excluded) {
-    if (class_of_[worker] >= 0 && Matches(classes_[class_of_[worker]], demand)) {
-      supply.slots -= workers_[worker].slots;
-      supply.free -= free_[worker];
-      supply.soon -= soon_[worker];
-      supply.workers -= 1;
+    const int32_t of = class_of_[worker];
+    if (of >= 0 && Matches(classes_[of], demand) &&
+        (demand.avoid == nullptr || !Matches(classes_[of], *demand.avoid))) {
+      AddSupply(worker, -1, supply);
+    }
+  }
+  if (demand.avoid != nullptr) {
+    // What is excluded there need not be avoided, though its class is.
+    for (const int32_t worker : demand.avoid->excluded) {
+      const int32_t of = class_of_[worker];
+      if (of >= 0 && Matches(classes_[of], *demand.avoid) && Accepts(demand, worker)) {
+        AddSupply(worker, 1, supply);
+      }
     }
   }
   return supply;
@@ -221,11 +243,13 @@ void Board::Release(const HeldSlots& held) {
   }
 }
 
+// For a worker of a class that matches.
 bool Board::IsBarred(const Demand& demand, const std::vector<Share>& taken,
                      int32_t position) const {
   const int32_t worker = by_name_[position];
   return std::find(demand.excluded.begin(), demand.excluded.end(), worker) !=
              demand.excluded.end() ||
+         (demand.avoid != nullptr && Accepts(*demand.avoid, worker)) ||
          std::any_of(taken.begin(), taken.end(),
                      [&](const Share& share) { return share.worker == worker; });
 }

@@ -19,6 +19,8 @@ struct Demand {
   int32_t cpus_per_rank = 0;
   // Workers that it must not use.
   std::span<const int32_t> excluded;
+  // Not on workers that ranks with this demand may use; null is no such wish.
+  const Demand* avoid = nullptr;
 };
 
 // What Board::Hold has put aside.
@@ -79,7 +81,10 @@ class Board {
     Buckets whole;
   };
 
+  // The class as far as every one of its workers goes; `avoid` is not looked at.
   static bool Matches(const Class& of, const Demand& demand);
+  void AddSupply(const Class& of, Supply& supply) const;
+  void AddSupply(int32_t worker, int32_t sign, Supply& supply) const;
   Class& ClassFor(const WorkerView& worker);
   std::set<int32_t>& BucketOf(int32_t worker);
   void SetFree(int32_t worker, int32_t free);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "server/scheduler/backfill.h"
 #include "server/scheduler/order.h"
 #include "server/scheduler/placement.h"
 
@@ -74,8 +75,11 @@ class Planner {
     if (HasHold(job)) {
       return ConsiderHeld(std::move(waiting), demand);
     }
-    if (BlockedOf(waiting.device) >= 0) {
-      waiting.behind = BlockedOf(waiting.device);
+    if (Reservation& reservation = ReservationOf(waiting.device); reservation.head >= 0) {
+      if (Backfill(waiting, demand, reservation)) {
+        return;
+      }
+      waiting.behind = reservation.head;
       return Wait(std::move(waiting), WaitCode::kWaitingBehind);
     }
     if (TryStart(index, demand, waiting.supply.free)) {
@@ -84,7 +88,7 @@ class Planner {
     if (MakeRoom(waiting, demand)) {
       return Wait(std::move(waiting), WaitCode::kWaitingForPreemption);
     }
-    BlockedOf(waiting.device) = index;
+    Reserve(waiting, demand);
     Wait(std::move(waiting), WaitCode::kWaitingForSlots);
   }
 
@@ -129,6 +133,7 @@ class Planner {
     const Hold& hold = snapshot_.holds[job.hold];
     held_[job.hold] = board_.Hold(hold.places);
     waiting.coming = SumOf(held_[job.hold]->soon);
+    waiting.estimated_start = hold.until - policy_.hold_slack;
     plan_.holds.push_back({waiting.job, hold});
     Wait(std::move(waiting), WaitCode::kWaitingForPreemption);
   }
@@ -145,6 +150,92 @@ class Planner {
     return true;
   }
 
+  // Ranks on workers that `demand` may use.
+  int32_t UsableOf(const Demand& demand, const std::vector<Share>& places) const {
+    int32_t ranks = 0;
+    for (const Share& share : places) {
+      ranks += board_.Accepts(demand, share.worker) ? share.ranks : 0;
+    }
+    return ranks;
+  }
+
+  // Slots of attempts, and of jobs that start in this cycle, by the times of their
+  // ends, where `demand` may use them.
+  Releases ReleasesFor(const PendingJob& head, const Demand& demand, int32_t soon) const {
+    const absl::Time stopped = now_ + policy_.stop_grace;
+    Releases releases = {{stopped, soon}};
+    for (size_t index = 0; index < snapshot_.running.size(); ++index) {
+      const RunningJob& attempt = snapshot_.running[index];
+      if (!room_.IsStopping(static_cast<int32_t>(index))) {
+        const absl::Time end = ExpectedEnd(attempt, now_);
+        releases.emplace_back(room_.MayRecall(head, attempt) ? std::min(end, stopped) : end,
+                              UsableOf(demand, attempt.places));
+      }
+    }
+    for (const StartGang& gang : plan_.start) {
+      const PendingJob& job = snapshot_.pending[gang.job];
+      releases.emplace_back(ExpectedEnd(job, now_, /*only_limits=*/false),
+                            UsableOf(demand, gang.places));
+    }
+    return releases;
+  }
+
+  // The job is the first one that does not fit: what it needs is reserved.
+  void Reserve(KeepWaiting& waiting, const Demand& demand) {
+    const absl::Time since = std::min(now_, snapshot_.pending[waiting.job].blocked_since);
+    Reservation& reservation = ReservationOf(waiting.device);
+    reservation.head = waiting.job;
+    reservation.demand = demand;
+    reservation.hard = now_ - since >= policy_.hard_after;
+    reservation.covers_device =
+        waiting.supply.slots == board_.SupplyFor({demand.device, 0, {}}).slots;
+    Fix(reservation, waiting.need, waiting.supply.free,
+        ReleasesFor(snapshot_.pending[waiting.job], demand, waiting.supply.soon));
+    waiting.estimated_start = reservation.start;
+    plan_.heads.push_back({waiting.job, since, reservation.start, reservation.hard});
+  }
+
+  // Places that leave the head what it needs: on workers that it cannot use, else
+  // with fewer ranks.
+  std::vector<Share> FindBeside(const PendingJob& job, const Demand& demand,
+                                const Reservation& reservation) const {
+    Demand elsewhere = demand;
+    elsewhere.avoid = &reservation.demand;
+    int32_t size = job.sizes.Largest(board_.SupplyFor(elsewhere).free);
+    if (size > 0) {
+      return board_.Find(elsewhere, size);
+    }
+    size = job.sizes.Largest(reservation.spare);
+    return size > 0 ? board_.Find(demand, size) : std::vector<Share>();
+  }
+
+  // Starts a job behind a reservation if that does not delay the head.
+  bool Backfill(const KeepWaiting& waiting, const Demand& demand, Reservation& reservation) {
+    const PendingJob& job = snapshot_.pending[waiting.job];
+    const BackfillRule rule = RuleFor(job, reservation, now_);
+    const int32_t size = job.sizes.Largest(waiting.supply.free);
+    if (rule == BackfillRule::kNotAtAll || size == 0) {
+      return false;
+    }
+    std::vector<Share> places = board_.Find(demand, size);
+    if (rule == BackfillRule::kOnSpareSlots &&
+        UsableOf(reservation.demand, places) > reservation.spare) {
+      places = FindBeside(job, demand, reservation);
+    }
+    const int32_t of_head = UsableOf(reservation.demand, places);
+    const bool is_spare = of_head <= reservation.spare;
+    if (places.empty() || (rule == BackfillRule::kOnSpareSlots && !is_spare)) {
+      return false;
+    }
+    if (rule != BackfillRule::kInTime && is_spare) {
+      reservation.spare -= of_head;
+    }
+    board_.Take(places);
+    plan_.start.push_back({waiting.job, position_, std::move(places),
+                           rule == BackfillRule::kRecallable && !is_spare});
+    return true;
+  }
+
   // Asks attempts to stop for a job that does not fit, and holds its slots. Nobody
   // is asked while enough slots come free anyway.
   bool MakeRoom(KeepWaiting& waiting, const Demand& demand) {
@@ -152,19 +243,19 @@ class Planner {
     if (missing <= 0) {
       return false;
     }
-    const std::vector<int32_t> stopped =
-        room_.MakeRoom(snapshot_.pending[waiting.job], demand, board_, missing);
+    const std::vector<StopGang> stopped = room_.MakeRoom(waiting.job, demand, board_, missing);
     if (stopped.empty()) {
       return false;
     }
-    for (const int32_t running : stopped) {
-      board_.AddSoon(snapshot_.running[running].places);
-      plan_.stop.push_back({running, waiting.job});
+    for (const StopGang& stop : stopped) {
+      board_.AddSoon(snapshot_.running[stop.running].places);
+      plan_.stop.push_back(stop);
     }
     Hold hold{board_.FindSoon(demand, waiting.need),
               now_ + policy_.stop_grace + policy_.hold_slack};
     // The board has just found these places.
     waiting.coming = SumOf(board_.Hold(hold.places)->soon);
+    waiting.estimated_start = hold.until - policy_.hold_slack;
     plan_.holds.push_back({waiting.job, std::move(hold)});
     return true;
   }
@@ -193,10 +284,9 @@ class Planner {
     plan_.wait.push_back(std::move(waiting));
   }
 
-  // Head of the line for slots of a device once it waits for slots that others
-  // hold, else -1: jobs behind it wait too, so that small ones do not starve it.
-  int32_t& BlockedOf(Device device) {
-    return device == Device::kCuda ? blocked_cuda_ : blocked_cpu_;
+  // That of the head of the line for a device; without a head while all fit.
+  Reservation& ReservationOf(Device device) {
+    return device == Device::kCuda ? reserved_cuda_ : reserved_cpu_;
   }
 
   const ClusterSnapshot& snapshot_;
@@ -208,13 +298,11 @@ class Planner {
   std::vector<std::optional<HeldSlots>> held_;
   Plan plan_;
   int32_t position_ = 0;
-  int32_t blocked_cpu_ = -1;
-  int32_t blocked_cuda_ = -1;
+  Reservation reserved_cpu_;
+  Reservation reserved_cuda_;
 };
 
 }  // namespace
-
-int32_t StartGang::world_size() const { return SumOf(places); }
 
 Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, absl::Time now) {
   return Planner(snapshot, policy, now).Run();

@@ -19,8 +19,21 @@ struct StartGang {
   int32_t position = 0;
   // In the order of ranks: the first share holds the ranks from 0.
   std::vector<Share> places;
+  // It goes before a job with a reservation, which may recall it.
+  bool recallable = false;
 
-  int32_t world_size() const;
+  int32_t world_size() const { return SumOf(places); }
+};
+
+// The first job of the line that does not fit, by device.
+struct BlockedHead {
+  // Index in ClusterSnapshot::pending.
+  int32_t job = 0;
+  // The next snapshot must have it as `blocked_since`.
+  absl::Time since;
+  // When it can start, as far as that is known; else InfiniteFuture.
+  absl::Time start = absl::InfiniteFuture();
+  bool hard = false;
 };
 
 // Slots that are kept for a job: the next snapshot must have them again.
@@ -38,6 +51,7 @@ struct Plan {
   // Attempts to stop at a checkpoint, and all slots that are kept from now on.
   std::vector<StopGang> stop;
   std::vector<KeepHold> holds;
+  std::vector<BlockedHead> heads;
 };
 
 // Decides which jobs start now. Pure: the same arguments give the same plan, and
@@ -51,6 +65,8 @@ struct Plan {
 //
 // A job that does not fit may stop attempts of strictly lower priority
 // (preemption.h). The slots that it will get are held for it while they come free.
+// The first job for which that is not enough gets a reservation, and later ones may
+// go before it only where they do not delay it (backfill.h).
 Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, absl::Time now);
 
 }  // namespace g2ll::scheduler

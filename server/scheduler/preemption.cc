@@ -10,10 +10,19 @@ RoomMaker::RoomMaker(const ClusterSnapshot& snapshot, const SchedulingPolicy& po
                      absl::Time now)
     : snapshot_(snapshot), policy_(policy), now_(now), chosen_(snapshot.running.size()) {}
 
-bool RoomMaker::MayStop(const PendingJob& job, int32_t running) const {
-  const RunningJob& attempt = snapshot_.running[running];
-  return !chosen_[running] && !attempt.stopping && attempt.preemptible &&
-         attempt.priority < job.priority && now_ - attempt.start_time >= policy_.min_runtime;
+// Whoever stood behind the job when it started is behind it still: the order of
+// priority and queue time never changes, so two jobs cannot recall each other.
+bool RoomMaker::MayRecall(const PendingJob& job, const RunningJob& attempt) const {
+  const std::string_view job_project = snapshot_.projects[job.project].name;
+  const std::string_view attempt_project = snapshot_.projects[attempt.project].name;
+  return attempt.recallable && attempt.preemptible &&
+         std::tie(attempt.priority, job.queue_time, job_project, job.name) <
+             std::tie(job.priority, attempt.queue_time, attempt_project, attempt.name);
+}
+
+bool RoomMaker::MayPreempt(const PendingJob& job, const RunningJob& attempt) const {
+  return attempt.preemptible && attempt.priority < job.priority &&
+         now_ - attempt.start_time >= policy_.min_runtime;
 }
 
 absl::Duration RoomMaker::LostWork(const RunningJob& attempt) const {
@@ -28,10 +37,15 @@ std::vector<RoomMaker::Candidate> RoomMaker::CandidatesFor(const PendingJob& job
   for (size_t index = 0; index < snapshot_.running.size(); ++index) {
     Candidate candidate;
     candidate.running = static_cast<int32_t>(index);
-    if (!MayStop(job, candidate.running)) {
+    const RunningJob& attempt = snapshot_.running[index];
+    if (MayRecall(job, attempt)) {
+      candidate.cause = StopCause::kRecalled;
+    } else if (!MayPreempt(job, attempt)) {
       continue;
     }
-    const RunningJob& attempt = snapshot_.running[index];
+    if (IsStopping(candidate.running)) {
+      continue;
+    }
     for (const Share& share : attempt.places) {
       candidate.slots += board.Accepts(demand, share.worker) ? share.ranks : 0;
     }
@@ -45,16 +59,17 @@ std::vector<RoomMaker::Candidate> RoomMaker::CandidatesFor(const PendingJob& job
     const RunningJob& right = snapshot_.running[b.running];
     const std::string_view left_project = snapshot_.projects[left.project].name;
     const std::string_view right_project = snapshot_.projects[right.project].name;
-    // The latest start comes first, so its operands are swapped.
-    return std::tie(left.priority, a.lost, right.start_time, left_project, left.name, left.uid) <
-           std::tie(right.priority, b.lost, left.start_time, right_project, right.name, right.uid);
+    // Recalled before preempted, the latest start first: those operands are swapped.
+    return std::tie(b.cause, left.priority, a.lost, right.start_time, left_project, left.name,
+                    left.uid) < std::tie(a.cause, right.priority, b.lost, left.start_time,
+                                         right_project, right.name, right.uid);
   });
   return candidates;
 }
 
-std::vector<int32_t> RoomMaker::MakeRoom(const PendingJob& job, const Demand& demand,
-                                         const Board& board, int32_t missing) {
-  const std::vector<Candidate> candidates = CandidatesFor(job, demand, board);
+std::vector<StopGang> RoomMaker::MakeRoom(int32_t job, const Demand& demand, const Board& board,
+                                          int32_t missing) {
+  const std::vector<Candidate> candidates = CandidatesFor(snapshot_.pending[job], demand, board);
   std::vector<Candidate> victims;
   int32_t freed = 0;
   for (const Candidate& candidate : candidates) {
@@ -74,10 +89,10 @@ std::vector<int32_t> RoomMaker::MakeRoom(const PendingJob& job, const Demand& de
       victims.erase(victims.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }
-  std::vector<int32_t> stopped;
+  std::vector<StopGang> stopped;
   for (const Candidate& victim : victims) {
     chosen_[victim.running] = true;
-    stopped.push_back(victim.running);
+    stopped.push_back({victim.running, job, victim.cause});
   }
   return stopped;
 }

@@ -72,6 +72,9 @@ std::string WaitingForSlots(const ClusterSnapshot& snapshot, const KeepWaiting& 
   for (const WorkerView& worker : snapshot.workers) {
     unknown += worker.ready && worker.device == waiting.device ? worker.unknown_slots : 0;
   }
+  if (waiting.estimated_start != absl::InfiniteFuture()) {
+    absl::StrAppend(&text, "; can start at about ", Moment(waiting.estimated_start));
+  }
   if (waiting.supply.soon > 0) {
     absl::StrAppend(&text, "; ", Slots(waiting.supply.soon), " will come free soon");
   }

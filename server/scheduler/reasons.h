@@ -58,6 +58,8 @@ struct KeepWaiting {
   int32_t behind = -1;
   // Slots that stopping attempts will give to this job.
   int32_t coming = 0;
+  // When it can start, if that is known; else InfiniteFuture.
+  absl::Time estimated_start = absl::InfiniteFuture();
   // When the job is looked at again at the earliest, if that is known.
   absl::Time next_try = absl::InfinitePast();
 };

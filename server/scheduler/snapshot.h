@@ -78,6 +78,13 @@ struct RunningJob {
   // When its newest checkpoint was committed; InfinitePast if it has none.
   absl::Time checkpoint_time = absl::InfinitePast();
   bool preemptible = false;
+  // It started behind a job that had a reservation, and stops when that job can start.
+  bool recallable = false;
+  // What is known of its end: the limit of its time, what jobs with an equal spec
+  // took, and what it says itself.
+  absl::Duration max_runtime = absl::InfiniteDuration();
+  absl::Duration learned_runtime = absl::InfiniteDuration();
+  absl::Time expected_end = absl::InfiniteFuture();
   // It has been asked to stop or is being ended: its slots will come free.
   bool stopping = false;
   // uid of the job that it makes room for; empty if there is none.
@@ -121,6 +128,14 @@ struct PendingJob {
   std::vector<UnmetDependency> unmet_dependencies;
   // Index in ClusterSnapshot::holds, or -1.
   int32_t hold = -1;
+  // It may be stopped at a checkpoint.
+  bool preemptible = false;
+  // What is known of the time that it takes: its limit, and what jobs with an equal
+  // spec took.
+  absl::Duration max_runtime = absl::InfiniteDuration();
+  absl::Duration learned_runtime = absl::InfiniteDuration();
+  // Since when it has been a blocked head of the line; InfiniteFuture if never.
+  absl::Time blocked_since = absl::InfiniteFuture();
 };
 
 // Everything that a decision may depend on.
@@ -141,6 +156,8 @@ struct SchedulingPolicy {
   // slots are kept for the job that asked.
   absl::Duration stop_grace = absl::Seconds(120);
   absl::Duration hold_slack = absl::Seconds(60);
+  // After this much time at the head of the line a reservation is hard.
+  absl::Duration hard_after = absl::Minutes(10);
 };
 
 }  // namespace g2ll::scheduler

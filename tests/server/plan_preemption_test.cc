@@ -110,7 +110,8 @@ TEST(PlanPreemptionTest, NobodyStopsWhileEnoughSlotsComeFree) {
 
   EXPECT_TRUE(plan.stop.empty());
   EXPECT_EQ(plan.messages.at("j"),
-            "needs 2 slots with device cpu; 0 slots are free of 4; 2 slots will come free soon");
+            "needs 2 slots with device cpu; 0 slots are free of 4; can start at about "
+            "1970-01-12T13:48:40Z; 2 slots will come free soon");
 }
 
 TEST(PlanPreemptionTest, OnlyAttemptsOnWorkersThatHelpAreStopped) {

@@ -7,6 +7,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/server/plan_fixture.h"
@@ -129,8 +130,12 @@ int32_t LeftFor(const ClusterSnapshot& snapshot, const Plan& plan, const KeepWai
       }
     }
   }
+  std::vector<Hold> holds = snapshot.holds;  // One may have ended after the job was considered.
   for (const KeepHold& kept : plan.holds) {
-    for (const Share& share : kept.hold.places) {
+    holds.push_back(kept.hold);
+  }
+  for (const Hold& hold : holds) {
+    for (const Share& share : hold.places) {
       if (left.contains(share.worker)) {
         left[share.worker] -= share.ranks;
       }
