@@ -13,8 +13,18 @@ namespace {
 
 using cluster::Device;
 
+// When slots of stopping attempts are expected to be free.
+constexpr absl::Duration kStopTakes = absl::Minutes(2);
+
 // What does not depend on places, if it keeps the job from starting.
-std::optional<WaitCode> NotYet(const PendingJob& job, absl::Time now) {
+std::optional<WaitCode> NotYet(const ClusterSnapshot& snapshot, const PendingJob& job,
+                               absl::Time now) {
+  if (job.held) {
+    return WaitCode::kHeld;
+  }
+  if (job.queue >= 0 && snapshot.queues[job.queue].held) {
+    return WaitCode::kQueueHeld;
+  }
   if (!job.unmet_dependencies.empty()) {
     return WaitCode::kWaitingForDependency;
   }
@@ -35,7 +45,10 @@ class Planner {
         policy_(policy),
         now_(now),
         board_(snapshot.workers),
-        room_(snapshot, policy, now),
+        order_(snapshot),
+        ledger_(snapshot),
+        room_(snapshot, now, &ledger_),
+        reclaim_tried_(snapshot.projects.size()),
         held_(snapshot.holds.size()) {}
 
   Plan Run() {
@@ -45,7 +58,7 @@ class Planner {
       }
     }
     PutHoldsAside();
-    for (const int32_t job : OrderOf(snapshot_)) {
+    for (int32_t job = order_.Next(); job >= 0; job = order_.Next()) {
       ++position_;
       Consider(job);
     }
@@ -59,12 +72,15 @@ class Planner {
     waiting.job = index;
     waiting.position = position_;
     waiting.need = job.sizes.Smallest();
-    if (const std::optional<WaitCode> code = NotYet(job, now_); code.has_value()) {
+    if (const std::optional<WaitCode> code = NotYet(snapshot_, job, now_); code.has_value()) {
       waiting.next_try = *code == WaitCode::kBackoff ? job.not_before : absl::InfinitePast();
       return Wait(std::move(waiting), *code);
     }
     if (waiting.need == 0) {
       return Wait(std::move(waiting), WaitCode::kUnsatisfiable);
+    }
+    if (BreaksQuota(waiting)) {
+      return Wait(std::move(waiting), WaitCode::kQuotaExceeded);
     }
     waiting.device = board_.Resolve(job.device, job.cpus_per_rank, waiting.need);
     const Demand demand{waiting.device, job.cpus_per_rank, job.excluded_workers};
@@ -79,6 +95,9 @@ class Planner {
       if (Backfill(waiting, demand, reservation)) {
         return;
       }
+      if (Reclaim(waiting, demand)) {
+        return Wait(std::move(waiting), WaitCode::kWaitingForPreemption);
+      }
       waiting.behind = reservation.head;
       return Wait(std::move(waiting), WaitCode::kWaitingBehind);
     }
@@ -92,6 +111,30 @@ class Planner {
     Wait(std::move(waiting), WaitCode::kWaitingForSlots);
   }
 
+  // Whether a limit of the project keeps the job back; fills in which.
+  bool BreaksQuota(KeepWaiting& waiting) const {
+    const int32_t project = snapshot_.pending[waiting.job].project;
+    const ProjectView& view = snapshot_.projects[project];
+    waiting.quota = ledger_.Broken(project, waiting.need);
+    switch (waiting.quota) {
+      case QuotaLimit::kNone:
+        return false;
+      case QuotaLimit::kRunningSlots:
+        waiting.quota_used = ledger_.slots(project);
+        waiting.quota_limit = view.quota.max_running_slots;
+        return true;
+      case QuotaLimit::kRunningJobs:
+        waiting.quota_used = ledger_.jobs(project);
+        waiting.quota_limit = view.quota.max_running_jobs;
+        return true;
+      case QuotaLimit::kSlotHours:
+        waiting.quota_used = view.used_slot_hours;
+        waiting.quota_limit = view.quota.max_slot_hours;
+        return true;
+    }
+    return false;
+  }
+
   bool HasHold(const PendingJob& job) const { return job.hold >= 0 && held_[job.hold].has_value(); }
 
   // Keeps the slots of holds from all others. A hold whose slots are not there any
@@ -100,7 +143,7 @@ class Planner {
     std::vector<const PendingJob*> jobs;
     for (const PendingJob& job : snapshot_.pending) {
       if (job.hold >= 0 && snapshot_.holds[job.hold].until > now_ && job.sizes.Smallest() > 0 &&
-          !NotYet(job, now_).has_value()) {
+          !NotYet(snapshot_, job, now_).has_value()) {
         jobs.push_back(&job);
       }
     }
@@ -134,19 +177,73 @@ class Planner {
     held_[job.hold] = board_.Hold(hold.places);
     waiting.coming = SumOf(held_[job.hold]->soon);
     waiting.estimated_start = hold.until - policy_.hold_slack;
+    ledger_.Start(job.project, waiting.need);
     plan_.holds.push_back({waiting.job, hold});
     Wait(std::move(waiting), WaitCode::kWaitingForPreemption);
   }
 
   // Starts a job with as many of `free` slots as it can use.
   bool TryStart(int32_t index, const Demand& demand, int32_t free) {
-    const int32_t size = snapshot_.pending[index].sizes.Largest(free);
+    const int32_t size = LargestOf(index, free);
     if (size == 0) {
       return false;
     }
-    std::vector<Share> places = board_.Find(demand, size);
+    Start(index, board_.Find(demand, size), /*recallable=*/false);
+    return true;
+  }
+
+  // The largest world size with `free` slots within the project's limit, or 0.
+  int32_t LargestOf(int32_t index, int32_t free) const {
+    const PendingJob& job = snapshot_.pending[index];
+    return job.sizes.Largest(std::min(free, ledger_.Room(job.project)));
+  }
+
+  void Start(int32_t index, std::vector<Share> places, bool recallable) {
+    const int32_t project = snapshot_.pending[index].project;
+    const int32_t size = SumOf(places);
     board_.Take(places);
-    plan_.start.push_back({index, position_, std::move(places)});
+    ledger_.Start(project, size);
+    order_.Charge(project, size * absl::ToDoubleSeconds(policy_.fair_share.entry_penalty));
+    plan_.start.push_back({index, position_, std::move(places), recallable});
+  }
+
+  // Asks attempts to stop for a job that does not fit. Nobody is asked while enough
+  // slots come free anyway.
+  bool MakeRoom(KeepWaiting& waiting, const Demand& demand) {
+    const int32_t missing = waiting.need - waiting.supply.free - waiting.supply.soon;
+    return missing > 0 && StopFor(waiting, {waiting.job, demand, waiting.need, missing});
+  }
+
+  // Takes back the guarantee of a project whose job stands behind a reservation. Once
+  // in a cycle for each project: if it fails for one job, others have to wait too.
+  bool Reclaim(KeepWaiting& waiting, const Demand& demand) {
+    const int32_t project = snapshot_.pending[waiting.job].project;
+    if (reclaim_tried_[project] || !ledger_.IsGuaranteed(project, waiting.need)) {
+      return false;
+    }
+    reclaim_tried_[project] = true;
+    // All that it needs, so that the head loses nothing.
+    return StopFor(waiting, {waiting.job, demand, waiting.need, waiting.need, true});
+  }
+
+  // Chooses attempts to stop, and holds the slots that the job gets.
+  bool StopFor(KeepWaiting& waiting, const RoomMaker::Want& want) {
+    const std::vector<StopGang> stopped = room_.MakeRoom(want, board_);
+    if (stopped.empty()) {
+      return false;
+    }
+    absl::Duration grace;
+    for (const StopGang& stop : stopped) {
+      grace = std::max(grace, snapshot_.running[stop.running].grace);
+      board_.AddSoon(snapshot_.running[stop.running].places);
+      plan_.stop.push_back(stop);
+    }
+    Hold hold{board_.FindSoon(want.demand, want.need), now_ + grace + policy_.hold_slack};
+    // The board has just found these places.
+    waiting.coming = SumOf(board_.Hold(hold.places)->soon);
+    waiting.estimated_start = hold.until - policy_.hold_slack;
+    ledger_.Start(snapshot_.pending[waiting.job].project, want.need);
+    plan_.holds.push_back({waiting.job, std::move(hold)});
     return true;
   }
 
@@ -162,7 +259,7 @@ class Planner {
   // Slots of attempts, and of jobs that start in this cycle, by the times of their
   // ends, where `demand` may use them.
   Releases ReleasesFor(const PendingJob& head, const Demand& demand, int32_t soon) const {
-    const absl::Time stopped = now_ + policy_.stop_grace;
+    const absl::Time stopped = now_ + kStopTakes;
     Releases releases = {{stopped, soon}};
     for (size_t index = 0; index < snapshot_.running.size(); ++index) {
       const RunningJob& attempt = snapshot_.running[index];
@@ -197,15 +294,15 @@ class Planner {
 
   // Places that leave the head what it needs: on workers that it cannot use, else
   // with fewer ranks.
-  std::vector<Share> FindBeside(const PendingJob& job, const Demand& demand,
+  std::vector<Share> FindBeside(int32_t index, const Demand& demand,
                                 const Reservation& reservation) const {
     Demand elsewhere = demand;
     elsewhere.avoid = &reservation.demand;
-    int32_t size = job.sizes.Largest(board_.SupplyFor(elsewhere).free);
+    int32_t size = LargestOf(index, board_.SupplyFor(elsewhere).free);
     if (size > 0) {
       return board_.Find(elsewhere, size);
     }
-    size = job.sizes.Largest(reservation.spare);
+    size = LargestOf(index, reservation.spare);
     return size > 0 ? board_.Find(demand, size) : std::vector<Share>();
   }
 
@@ -213,14 +310,14 @@ class Planner {
   bool Backfill(const KeepWaiting& waiting, const Demand& demand, Reservation& reservation) {
     const PendingJob& job = snapshot_.pending[waiting.job];
     const BackfillRule rule = RuleFor(job, reservation, now_);
-    const int32_t size = job.sizes.Largest(waiting.supply.free);
+    const int32_t size = LargestOf(waiting.job, waiting.supply.free);
     if (rule == BackfillRule::kNotAtAll || size == 0) {
       return false;
     }
     std::vector<Share> places = board_.Find(demand, size);
     if (rule == BackfillRule::kOnSpareSlots &&
         UsableOf(reservation.demand, places) > reservation.spare) {
-      places = FindBeside(job, demand, reservation);
+      places = FindBeside(waiting.job, demand, reservation);
     }
     const int32_t of_head = UsableOf(reservation.demand, places);
     const bool is_spare = of_head <= reservation.spare;
@@ -230,33 +327,7 @@ class Planner {
     if (rule != BackfillRule::kInTime && is_spare) {
       reservation.spare -= of_head;
     }
-    board_.Take(places);
-    plan_.start.push_back({waiting.job, position_, std::move(places),
-                           rule == BackfillRule::kRecallable && !is_spare});
-    return true;
-  }
-
-  // Asks attempts to stop for a job that does not fit, and holds its slots. Nobody
-  // is asked while enough slots come free anyway.
-  bool MakeRoom(KeepWaiting& waiting, const Demand& demand) {
-    const int32_t missing = waiting.need - waiting.supply.free - waiting.supply.soon;
-    if (missing <= 0) {
-      return false;
-    }
-    const std::vector<StopGang> stopped = room_.MakeRoom(waiting.job, demand, board_, missing);
-    if (stopped.empty()) {
-      return false;
-    }
-    for (const StopGang& stop : stopped) {
-      board_.AddSoon(snapshot_.running[stop.running].places);
-      plan_.stop.push_back(stop);
-    }
-    Hold hold{board_.FindSoon(demand, waiting.need),
-              now_ + policy_.stop_grace + policy_.hold_slack};
-    // The board has just found these places.
-    waiting.coming = SumOf(board_.Hold(hold.places)->soon);
-    waiting.estimated_start = hold.until - policy_.hold_slack;
-    plan_.holds.push_back({waiting.job, std::move(hold)});
+    Start(waiting.job, std::move(places), rule == BackfillRule::kRecallable && !is_spare);
     return true;
   }
 
@@ -293,7 +364,11 @@ class Planner {
   const SchedulingPolicy& policy_;
   const absl::Time now_;
   Board board_;
+  JobOrder order_;
+  ProjectLedger ledger_;
   RoomMaker room_;
+  // By project.
+  std::vector<bool> reclaim_tried_;
   // What the board keeps aside, by index of the hold.
   std::vector<std::optional<HeldSlots>> held_;
   Plan plan_;

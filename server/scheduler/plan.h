@@ -60,13 +60,11 @@ struct Plan {
 // A gang is placed as a whole or not at all, with the largest world size that its
 // limits allow and that fits; on one worker where possible, else on as few as
 // possible, then where the least is left over. One rank goes to a worker that is
-// in use already, so that whole workers stay free. Order: priority, then queue
-// time, then project and name.
+// in use already, so that whole workers stay free. Order: order.h; limits: quota.h.
 //
-// A job that does not fit may stop attempts of strictly lower priority
-// (preemption.h). The slots that it will get are held for it while they come free.
-// The first job for which that is not enough gets a reservation, and later ones may
-// go before it only where they do not delay it (backfill.h).
+// A job that does not fit may stop attempts that are less important (preemption.h). The slots that
+// it will get are held for it while they come free. The first job for which that is not enough gets
+// a reservation, and later ones may go before it only where they do not delay it (backfill.h).
 Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, absl::Time now);
 
 }  // namespace g2ll::scheduler

@@ -90,6 +90,25 @@ std::string WaitingForPreemption(const KeepWaiting& waiting) {
                       " being freed for it by attempts that were asked to stop");
 }
 
+std::string QuotaExceeded(const ClusterSnapshot& snapshot, const KeepWaiting& waiting) {
+  const std::string project(snapshot.projects[snapshot.pending[waiting.job].project].name);
+  const std::string used = absl::StrCat(waiting.quota_used);
+  const std::string limit = absl::StrCat(waiting.quota_limit);
+  switch (waiting.quota) {
+    case QuotaLimit::kRunningSlots:
+      return absl::StrCat("needs ", Slots(waiting.need), "; project ", project, " runs ", used,
+                          " of at most ", limit);
+    case QuotaLimit::kRunningJobs:
+      return absl::StrCat("project ", project, " runs ", used, " jobs of at most ", limit);
+    case QuotaLimit::kSlotHours:
+      return absl::StrCat("project ", project, " has used ", used, " slot-hours of its budget of ",
+                          limit);
+    case QuotaLimit::kNone:
+      return "";
+  }
+  return "";
+}
+
 std::string WaitingForDependency(const PendingJob& job) {
   std::string text = "waits for ";
   for (const UnmetDependency& parent : job.unmet_dependencies) {
@@ -108,6 +127,13 @@ std::string Unsatisfiable(const PendingJob& job) {
 std::string MessageOf(const ClusterSnapshot& snapshot, const KeepWaiting& waiting) {
   const PendingJob& job = snapshot.pending[waiting.job];
   switch (waiting.code) {
+    case WaitCode::kHeld:
+      return job.held_for.empty() ? "held" : absl::StrCat("held: ", std::string(job.held_for));
+    case WaitCode::kQueueHeld:
+      return absl::StrCat("queue ", std::string(snapshot.queues[job.queue].name),
+                          " is held: nothing of it starts");
+    case WaitCode::kQuotaExceeded:
+      return QuotaExceeded(snapshot, waiting);
     case WaitCode::kWaitingForDependency:
       return WaitingForDependency(job);
     case WaitCode::kDataNotChecked:
@@ -145,6 +171,12 @@ std::string MessageOf(const ClusterSnapshot& snapshot, const KeepWaiting& waitin
 
 std::string_view Name(WaitCode code) {
   switch (code) {
+    case WaitCode::kHeld:
+      return "HELD";
+    case WaitCode::kQueueHeld:
+      return "QUEUE_HELD";
+    case WaitCode::kQuotaExceeded:
+      return "QUOTA_EXCEEDED";
     case WaitCode::kWaitingForDependency:
       return "WAITING_FOR_DEPENDENCY";
     case WaitCode::kDataNotChecked:

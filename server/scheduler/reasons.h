@@ -6,16 +6,22 @@
 
 #include "absl/time/time.h"
 #include "server/cluster/records.h"
+#include "server/scheduler/quota.h"
 #include "server/scheduler/snapshot.h"
 
 namespace g2ll::scheduler {
 
 // Why a job waits. The names are what users see.
 enum class WaitCode {
+  // Someone holds the job, or its queue:
+  kHeld,
+  kQueueHeld,
   kWaitingForDependency,
   kDataNotChecked,
   kBackoff,
   kUnsatisfiable,
+  // A limit of the project:
+  kQuotaExceeded,
   // The ready workers can never hold the gang:
   kNoWorkers,
   kNoSuchDevice,
@@ -56,6 +62,10 @@ struct KeepWaiting {
   Supply supply;
   // Pending job that is served first, or -1.
   int32_t behind = -1;
+  // With kQuotaExceeded: the limit, what counts against it, and the limit's value.
+  QuotaLimit quota = QuotaLimit::kNone;
+  double quota_used = 0;
+  double quota_limit = 0;
   // Slots that stopping attempts will give to this job.
   int32_t coming = 0;
   // When it can start, if that is known; else InfiniteFuture.

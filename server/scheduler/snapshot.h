@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "server/cluster/states.h"
+#include "server/scheduler/fair_share.h"
 
 // What a scheduling cycle may look at. Names are views, so that a cycle copies no
 // strings: what they point to MUST stay as long as the snapshot is used. Jobs,
@@ -78,6 +79,10 @@ struct RunningJob {
   // When its newest checkpoint was committed; InfinitePast if it has none.
   absl::Time checkpoint_time = absl::InfinitePast();
   bool preemptible = false;
+  // It is not stopped for another job before it has run this long.
+  absl::Duration min_runtime = absl::Minutes(5);
+  // How long it may take to stop at a checkpoint.
+  absl::Duration grace = absl::Minutes(2);
   // It started behind a job that had a reservation, and stops when that job can start.
   bool recallable = false;
   // What is known of its end: the limit of its time, what jobs with an equal spec
@@ -100,9 +105,33 @@ struct Hold {
   absl::Time until = absl::InfiniteFuture();
 };
 
+// What a project may run; 0 is no limit.
+struct ProjectQuota {
+  int32_t max_running_slots = 0;
+  int32_t max_running_jobs = 0;
+  double max_slot_hours = 0;
+  // Slots that the project gets back whenever it wants them: what it runs beyond them
+  // is borrowed. 0 is no guarantee, and all that it runs is borrowed.
+  int32_t guaranteed_slots = 0;
+};
+
 // A project, to which jobs belong.
 struct ProjectView {
   std::string_view name;
+  // Its share among projects with equal claims; > 0.
+  double weight = 1;
+  // Decayed to the time of the cycle (fair_share.h).
+  double used_slot_seconds = 0;
+  // All that it has ever used.
+  double used_slot_hours = 0;
+  ProjectQuota quota;
+};
+
+// A queue, through which jobs of a project come.
+struct QueueView {
+  std::string_view name;
+  // Nothing of it starts.
+  bool held = false;
 };
 
 // A job that waits.
@@ -112,6 +141,11 @@ struct PendingJob {
   std::string_view name;
   // Index in ClusterSnapshot::projects.
   int32_t project = 0;
+  // Index in ClusterSnapshot::queues, or -1.
+  int32_t queue = -1;
+  // It does not start until someone lets it, and why.
+  bool held = false;
+  std::string_view held_for;
   cluster::Priority priority = cluster::Priority::kNormal;
   // Kept when a job recovers, so that it does not lose its turn.
   absl::Time queue_time;
@@ -142,6 +176,7 @@ struct PendingJob {
 struct ClusterSnapshot {
   std::vector<WorkerView> workers;
   std::vector<ProjectView> projects;
+  std::vector<QueueView> queues;
   std::vector<PendingJob> pending;
   std::vector<RunningJob> running;
   // Those of the plan before; one that no job names has no effect.
@@ -150,14 +185,12 @@ struct ClusterSnapshot {
 
 // What an operator can choose.
 struct SchedulingPolicy {
-  // No attempt is stopped for another job before it has run this long.
-  absl::Duration min_runtime = absl::Minutes(5);
-  // How long an attempt that is asked to stop may take, and how much longer its
-  // slots are kept for the job that asked.
-  absl::Duration stop_grace = absl::Seconds(120);
+  // How much longer than the attempts may take to stop their slots are kept for the
+  // job that they stop for.
   absl::Duration hold_slack = absl::Seconds(60);
   // After this much time at the head of the line a reservation is hard.
   absl::Duration hard_after = absl::Minutes(10);
+  FairShareOptions fair_share;
 };
 
 }  // namespace g2ll::scheduler

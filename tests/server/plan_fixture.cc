@@ -193,6 +193,22 @@ FakeCluster RandomCluster(uint32_t seed) {
     }
   }
   AddRandomAttempts(random, &cluster);
+  cluster.snapshot.queues = {{"open"}, {"shut", /*held=*/true}};
+  for (PendingJob& job : cluster.snapshot.pending) {
+    job.held = upto(15) == 0;
+    job.queue = upto(7) - 6;
+    job.preemptible = upto(1) == 0;
+    job.max_runtime = upto(1) == 0 ? absl::Minutes(upto(60)) : absl::InfiniteDuration();
+  }
+  for (ProjectView& project : cluster.snapshot.projects) {
+    project.weight = 1 + upto(2);
+    project.used_slot_seconds = upto(3) * 1000;
+    project.used_slot_hours = upto(10);
+    project.quota.max_running_slots = upto(1) * upto(20);
+    project.quota.max_running_jobs = upto(1) * upto(10);
+    project.quota.max_slot_hours = upto(1) * 10;
+    project.quota.guaranteed_slots = upto(1) * upto(12);
+  }
   return cluster;
 }
 

@@ -78,7 +78,7 @@ TEST(PlanPreemptionTest, LostWorkCountsAllRanks) {
 
 TEST(PlanPreemptionTest, AYoungAttemptIsProtected) {
   FakeCluster cluster = FullOfLowPriority({4});
-  cluster.snapshot.running[0].start_time = kNow - cluster.policy.min_runtime + absl::Seconds(1);
+  cluster.snapshot.running[0].start_time = kNow - absl::Minutes(5) + absl::Seconds(1);
   cluster.AddJob("j", 1, 1);
 
   EXPECT_TRUE(cluster.NextNamed().stop.empty());
@@ -166,8 +166,7 @@ TEST(PlanPreemptionTest, AJobThatWaitsForItsSlotsKeepsItsHoldAndBlocksNobody) {
 
 TEST(PlanPreemptionTest, AHoldEndsWithItsTimeAndWithItsWorker) {
   FakeCluster cluster = WhileSlotsAreFreed();
-  EXPECT_EQ(cluster.snapshot.holds[0].until,
-            kNow + cluster.policy.stop_grace + cluster.policy.hold_slack);
+  EXPECT_EQ(cluster.snapshot.holds[0].until, kNow + absl::Minutes(2) + cluster.policy.hold_slack);
 
   EXPECT_TRUE(cluster.NextNamed(cluster.snapshot.holds[0].until).holds.empty());
   cluster.snapshot.workers[0].ready = false;

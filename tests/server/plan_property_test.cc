@@ -24,8 +24,10 @@ bool MayUse(const ClusterSnapshot& snapshot, const PendingJob& job, int32_t inde
              job.excluded_workers.end();
 }
 
-bool IsRunnable(const PendingJob& job) {
-  return job.data_checked && job.unmet_dependencies.empty() && job.not_before <= kNow;
+bool IsRunnable(const ClusterSnapshot& snapshot, const PendingJob& job) {
+  const bool queue_held = job.queue >= 0 && snapshot.queues[job.queue].held;
+  return !job.held && !queue_held && job.data_checked && job.unmet_dependencies.empty() &&
+         job.not_before <= kNow;
 }
 
 void ExpectSoundGang(const ClusterSnapshot& snapshot, const StartGang& gang) {
@@ -34,7 +36,7 @@ void ExpectSoundGang(const ClusterSnapshot& snapshot, const StartGang& gang) {
   EXPECT_GE(size, job.sizes.min);
   EXPECT_LE(size, job.sizes.max);
   EXPECT_EQ(job.sizes.global_batch % size, 0);
-  EXPECT_TRUE(IsRunnable(job));
+  EXPECT_TRUE(IsRunnable(snapshot, job));
   std::set<cluster::Device> devices;
   std::set<int32_t> workers;
   for (const Share& share : gang.places) {
@@ -157,7 +159,8 @@ TEST(PlanPropertyTest, NoJobWaitsForSlotsThatAreLeftFree) {
 
     for (const KeepWaiting& waiting : plan.wait) {
       const PendingJob& job = cluster.snapshot.pending[waiting.job];
-      if (!IsRunnable(job) || waiting.need == 0 || waiting.code == WaitCode::kWaitingBehind) {
+      if (!IsRunnable(cluster.snapshot, job) || waiting.need == 0 ||
+          waiting.code == WaitCode::kWaitingBehind || waiting.code == WaitCode::kQuotaExceeded) {
         continue;
       }
       EXPECT_LT(LeftFor(cluster.snapshot, plan, waiting), waiting.need)
@@ -166,7 +169,20 @@ TEST(PlanPropertyTest, NoJobWaitsForSlotsThatAreLeftFree) {
   }
 }
 
-TEST(PlanPropertyTest, OnlyLowerPriorityIsStoppedAndNobodyTwice) {
+// Slots that a project keeps when the plan has been carried out.
+int32_t SlotsAfter(const ClusterSnapshot& snapshot, const Plan& plan, int32_t project) {
+  int32_t slots = 0;
+  for (const RunningJob& attempt : snapshot.running) {
+    slots += attempt.project == project && !attempt.stopping ? attempt.world_size() : 0;
+  }
+  for (const StopGang& stop : plan.stop) {
+    const RunningJob& attempt = snapshot.running[stop.running];
+    slots -= attempt.project == project ? attempt.world_size() : 0;
+  }
+  return slots;
+}
+
+TEST(PlanPropertyTest, OnlyLowerPriorityOrBorrowedWorkIsStoppedAndNobodyTwice) {
   for (uint32_t seed = 0; seed < kSeeds; ++seed) {
     SCOPED_TRACE(absl::StrCat("seed ", seed));
     const FakeCluster cluster = RandomCluster(seed);
@@ -177,10 +193,47 @@ TEST(PlanPropertyTest, OnlyLowerPriorityIsStoppedAndNobodyTwice) {
     for (const StopGang& stop : plan.stop) {
       const RunningJob& attempt = cluster.snapshot.running[stop.running];
       EXPECT_TRUE(stopped.insert(stop.running).second);
-      EXPECT_TRUE(attempt.preemptible);
       EXPECT_FALSE(attempt.stopping);
-      EXPECT_LT(attempt.priority, cluster.snapshot.pending[stop.for_job].priority);
-      EXPECT_GE(kNow - attempt.start_time, cluster.policy.min_runtime);
+      const PendingJob& job = cluster.snapshot.pending[stop.for_job];
+      if (stop.cause == StopCause::kReclaimed) {
+        const int32_t guarantee = cluster.snapshot.projects[attempt.project].quota.guaranteed_slots;
+        EXPECT_LE(attempt.priority, job.priority);
+        EXPECT_NE(attempt.project, job.project);
+        EXPECT_GT(SlotsAfter(cluster.snapshot, plan, attempt.project) + attempt.world_size(),
+                  guarantee);
+      } else {
+        EXPECT_TRUE(attempt.preemptible);
+        EXPECT_LT(attempt.priority, job.priority);
+      }
+      EXPECT_GE(kNow - attempt.start_time, attempt.min_runtime);
+    }
+  }
+}
+
+TEST(PlanPropertyTest, NoProjectGoesBeyondItsLimits) {
+  for (uint32_t seed = 0; seed < kSeeds; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    const FakeCluster cluster = RandomCluster(seed);
+    const ClusterSnapshot& snapshot = cluster.snapshot;
+    std::vector<int32_t> slots(snapshot.projects.size());
+    std::vector<int32_t> jobs(snapshot.projects.size());
+    for (const RunningJob& attempt : snapshot.running) {
+      slots[attempt.project] += attempt.world_size();
+      ++jobs[attempt.project];
+    }
+
+    const Plan plan = cluster.Next();
+
+    for (const StartGang& gang : plan.start) {
+      const int32_t project = snapshot.pending[gang.job].project;
+      const ProjectView& view = snapshot.projects[project];
+      slots[project] += gang.world_size();
+      ++jobs[project];
+      EXPECT_TRUE(view.quota.max_running_slots == 0 ||
+                  slots[project] <= view.quota.max_running_slots);
+      EXPECT_TRUE(view.quota.max_running_jobs == 0 || jobs[project] <= view.quota.max_running_jobs);
+      EXPECT_TRUE(view.quota.max_slot_hours == 0 ||
+                  view.used_slot_hours < view.quota.max_slot_hours);
     }
   }
 }
@@ -224,7 +277,11 @@ TEST(PlanPropertyTest, ReasonsAgreeWithDecisions) {
     for (const KeepWaiting& waiting : plan.wait) {
       const PendingJob& job = cluster.snapshot.pending[waiting.job];
       SCOPED_TRACE(absl::StrCat(std::string(job.name), " ", std::string(Name(waiting.code))));
-      EXPECT_EQ(waiting.code == WaitCode::kWaitingForDependency, !job.unmet_dependencies.empty());
+      EXPECT_EQ(waiting.code == WaitCode::kHeld, job.held);
+      if (waiting.code == WaitCode::kWaitingForDependency) {
+        EXPECT_FALSE(job.unmet_dependencies.empty());
+      }
+      EXPECT_EQ(waiting.code == WaitCode::kQuotaExceeded, waiting.quota != QuotaLimit::kNone);
       if (waiting.code == WaitCode::kWaitingForSlots) {
         EXPECT_LT(waiting.supply.free, waiting.need);
         EXPECT_GE(waiting.supply.slots, waiting.need);
