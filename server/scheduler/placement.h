@@ -41,6 +41,7 @@ class Board {
   // waiting for a GPU beats a hundred times slower ranks.
   cluster::Device Resolve(cluster::Device wanted, int32_t cpus_per_rank, int32_t ranks) const;
   Supply SupplyFor(const Demand& demand) const;
+  int32_t FreeOf(int32_t worker) const { return free_[worker]; }
   // Whether ranks with this demand may use the worker.
   bool Accepts(const Demand& demand, int32_t worker) const;
 

@@ -38,8 +38,10 @@ struct BlockedHead {
 
 // Slots that are kept for a job: the next snapshot must have them again.
 struct KeepHold {
-  // Index in ClusterSnapshot::pending.
+  // Index in ClusterSnapshot::pending, or -1 if the job runs still and stops only to
+  // go on with another number of ranks: then its index in ClusterSnapshot::running.
   int32_t job = -1;
+  int32_t running = -1;
   Hold hold;
 };
 
@@ -62,9 +64,11 @@ struct Plan {
 // possible, then where the least is left over. One rank goes to a worker that is
 // in use already, so that whole workers stay free. Order: order.h; limits: quota.h.
 //
-// A job that does not fit may stop attempts that are less important (preemption.h). The slots that
-// it will get are held for it while they come free. The first job for which that is not enough gets
-// a reservation, and later ones may go before it only where they do not delay it (backfill.h).
+// A job that does not fit may stop attempts that are less important
+// (preemption.h). The slots that it will get are held for it while they come free.
+// The first job for which that is not enough gets a reservation, and later ones
+// may go before it only where they do not delay it (backfill.h). Slots that stay
+// idle are given to attempts that run with fewer ranks than they may.
 Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, absl::Time now);
 
 }  // namespace g2ll::scheduler

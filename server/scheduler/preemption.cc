@@ -1,13 +1,21 @@
 #include "server/scheduler/preemption.h"
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 namespace g2ll::scheduler {
 
-RoomMaker::RoomMaker(const ClusterSnapshot& snapshot, absl::Time now, ProjectLedger* ledger)
-    : snapshot_(snapshot), now_(now), ledger_(ledger), chosen_(snapshot.running.size()) {}
+RoomMaker::RoomMaker(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy,
+                     absl::Time now, ProjectLedger* ledger)
+    : snapshot_(snapshot),
+      policy_(policy),
+      now_(now),
+      ledger_(ledger),
+      chosen_(snapshot.running.size()) {}
 
 // Whoever stood behind the job when it started is behind it still: the order of
 // priority and queue time never changes, so two jobs cannot recall each other.
@@ -21,6 +29,14 @@ bool RoomMaker::MayRecall(const PendingJob& job, const RunningJob& attempt) cons
 
 bool RoomMaker::IsProtected(const RunningJob& attempt) const {
   return now_ - attempt.start_time < attempt.min_runtime;
+}
+
+bool RoomMaker::MayShrink(const Want& want, const RunningJob& attempt) const {
+  const int32_t smallest = attempt.sizes.Smallest();
+  return !want.only_reclaim && attempt.preemptible && !IsProtected(attempt) && smallest > 0 &&
+         smallest < attempt.world_size() &&
+         attempt.priority <= snapshot_.pending[want.job].priority &&
+         now_ - attempt.resize_time >= policy_.resize_interval;
 }
 
 // Why the attempt may be stopped for the job, if it may.
@@ -46,80 +62,150 @@ absl::Duration RoomMaker::LostWork(const RunningJob& attempt) const {
   return (now_ - saved) * attempt.world_size();
 }
 
-std::vector<RoomMaker::Candidate> RoomMaker::CandidatesFor(const Want& want,
-                                                           const Board& board) const {
-  std::vector<Candidate> candidates;
-  for (size_t index = 0; index < snapshot_.running.size(); ++index) {
-    const RunningJob& attempt = snapshot_.running[index];
-    Candidate candidate;
-    candidate.running = static_cast<int32_t>(index);
+int32_t RoomMaker::UsableOf(const Demand& demand, const Board& board,
+                            const std::vector<Share>& places) const {
+  int32_t ranks = 0;
+  for (const Share& share : places) {
+    ranks += board.Accepts(demand, share.worker) ? share.ranks : 0;
+  }
+  return ranks;
+}
+
+const std::vector<int32_t>& RoomMaker::ByCost() {
+  if (!by_cost_.empty() || snapshot_.running.empty()) {
+    return by_cost_;
+  }
+  by_cost_.resize(snapshot_.running.size());
+  std::iota(by_cost_.begin(), by_cost_.end(), 0);
+  std::vector<absl::Duration> lost;
+  for (const RunningJob& attempt : snapshot_.running) {
+    lost.push_back(LostWork(attempt));
+  }
+  std::sort(by_cost_.begin(), by_cost_.end(), [&](int32_t left, int32_t right) {
+    const RunningJob& a = snapshot_.running[left];
+    const RunningJob& b = snapshot_.running[right];
+    const std::string_view project_a = snapshot_.projects[a.project].name;
+    const std::string_view project_b = snapshot_.projects[b.project].name;
+    // The latest start comes first, so its operands are swapped.
+    return std::tie(a.priority, lost[left], b.start_time, project_a, a.name, a.uid) <
+           std::tie(b.priority, lost[right], a.start_time, project_b, b.name, b.uid);
+  });
+  return by_cost_;
+}
+
+// In the order in which they are asked: recalled, shrunk, stopped; of each, borrowed
+// work first, and then by cost.
+std::vector<RoomMaker::Candidate> RoomMaker::CandidatesFor(const Want& want, const Board& board) {
+  std::array<std::vector<Candidate>, 6> groups;
+  for (const int32_t running : ByCost()) {
+    const RunningJob& attempt = snapshot_.running[running];
     const std::optional<StopCause> cause = CauseFor(want, attempt);
-    if (!cause.has_value() || IsStopping(candidate.running)) {
+    const bool may_shrink = cause != StopCause::kRecalled && MayShrink(want, attempt);
+    if ((!cause.has_value() && !may_shrink) || IsStopping(running)) {
       continue;
     }
-    for (const Share& share : attempt.places) {
-      candidate.slots += board.Accepts(want.demand, share.worker) ? share.ranks : 0;
+    Candidate candidate;
+    candidate.running = running;
+    candidate.slots = UsableOf(want.demand, board, attempt.places);
+    if (candidate.slots == 0) {
+      continue;
     }
-    if (candidate.slots > 0) {
+    const size_t own = ledger_->Borrows(attempt.project, 0) ? 0 : 1;
+    // One that may do both is asked to shrink first, and to stop if that is too little.
+    if (may_shrink) {
+      candidate.cause = StopCause::kShrunk;
+      groups[2 + own].push_back(candidate);
+    }
+    if (cause.has_value()) {
       candidate.cause = *cause;
-      candidate.borrowed = ledger_->Borrows(attempt.project, 0);
-      candidate.lost = LostWork(attempt);
-      candidates.push_back(candidate);
+      groups[(*cause == StopCause::kRecalled ? 0 : 4) + own].push_back(candidate);
     }
   }
-  std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
-    const RunningJob& left = snapshot_.running[a.running];
-    const RunningJob& right = snapshot_.running[b.running];
-    const std::string_view left_project = snapshot_.projects[left.project].name;
-    const std::string_view right_project = snapshot_.projects[right.project].name;
-    const bool left_stays = a.cause != StopCause::kRecalled;
-    const bool right_stays = b.cause != StopCause::kRecalled;
-    // Borrowed work and the latest start come first, so those operands are swapped.
-    return std::tie(left_stays, b.borrowed, left.priority, a.lost, right.start_time, left_project,
-                    left.name, left.uid) < std::tie(right_stays, a.borrowed, right.priority, b.lost,
-                                                    left.start_time, right_project, right.name,
-                                                    right.uid);
-  });
+  std::vector<Candidate> candidates = std::move(groups[0]);
+  for (size_t group = 1; group < groups.size(); ++group) {
+    candidates.insert(candidates.end(), groups[group].begin(), groups[group].end());
+  }
   return candidates;
 }
 
-std::vector<StopGang> RoomMaker::MakeRoom(const Want& want, const Board& board) {
-  std::vector<Candidate> victims;
+// What stays lies on workers that do not help the job first, and on as few as possible.
+void RoomMaker::Shrink(const Want& want, const Board& board, int32_t missing,
+                       Candidate& candidate) const {
+  const RunningJob& attempt = snapshot_.running[candidate.running];
+  const int32_t all = candidate.slots;
+  candidate.ranks = std::max(attempt.sizes.Largest(attempt.world_size() - std::min(missing, all)),
+                             attempt.sizes.Smallest());
+  std::vector<Share> places = attempt.places;
+  std::sort(places.begin(), places.end(), [&](const Share& a, const Share& b) {
+    return std::tuple(board.Accepts(want.demand, a.worker), -a.ranks,
+                      snapshot_.workers[a.worker].name) <
+           std::tuple(board.Accepts(want.demand, b.worker), -b.ranks,
+                      snapshot_.workers[b.worker].name);
+  });
+  int32_t left = candidate.ranks;
+  for (const Share& share : places) {
+    if (left > 0) {
+      candidate.kept.push_back({share.worker, std::min(left, share.ranks)});
+      left -= candidate.kept.back().ranks;
+    }
+  }
+  candidate.slots = all - UsableOf(want.demand, board, candidate.kept);
+}
+
+// Takes candidates in their order until they free enough.
+std::vector<RoomMaker::Candidate> RoomMaker::Choose(const Want& want, const Board& board) {
+  std::vector<Candidate> chosen;
   int32_t freed = 0;
   // Slots that projects lose, by project.
   std::vector<int32_t> lost(snapshot_.projects.size());
-  for (const Candidate& candidate : CandidatesFor(want, board)) {
+  for (Candidate& candidate : CandidatesFor(want, board)) {
     if (freed >= want.missing) {
       break;
     }
     const RunningJob& attempt = snapshot_.running[candidate.running];
+    if (candidate.cause == StopCause::kShrunk) {
+      Shrink(want, board, want.missing - freed, candidate);
+    }
     // Nobody is pushed below its guarantee: what is lost already counts.
-    if (candidate.cause == StopCause::kReclaimed &&
-        !ledger_->Borrows(attempt.project, lost[attempt.project])) {
+    if (candidate.slots == 0 || (candidate.cause == StopCause::kReclaimed &&
+                                 !ledger_->Borrows(attempt.project, lost[attempt.project]))) {
       continue;
     }
-    victims.push_back(candidate);
+    const auto shrunk = std::find_if(chosen.begin(), chosen.end(), [&](const Candidate& earlier) {
+      return earlier.running == candidate.running;
+    });
+    if (shrunk != chosen.end()) {
+      freed -= shrunk->slots;
+      lost[attempt.project] -= attempt.world_size() - shrunk->ranks;
+      chosen.erase(shrunk);
+    }
     freed += candidate.slots;
-    lost[attempt.project] += attempt.world_size();
+    lost[attempt.project] += attempt.world_size() - candidate.ranks;
+    chosen.push_back(std::move(candidate));
   }
   if (freed < want.missing) {
     return {};
   }
   // The last ones cost most: they are the first to go on if the others suffice.
-  for (size_t i = victims.size(); i-- > 0;) {
-    if (freed - victims[i].slots >= want.missing) {
-      freed -= victims[i].slots;
-      victims.erase(victims.begin() + static_cast<std::ptrdiff_t>(i));
+  for (size_t i = chosen.size(); i-- > 0;) {
+    if (freed - chosen[i].slots >= want.missing) {
+      freed -= chosen[i].slots;
+      chosen.erase(chosen.begin() + static_cast<std::ptrdiff_t>(i));
     }
   }
-  std::vector<StopGang> stopped;
-  for (const Candidate& victim : victims) {
-    const RunningJob& attempt = snapshot_.running[victim.running];
-    chosen_[victim.running] = true;
-    ledger_->Stop(attempt.project, attempt.world_size());
-    stopped.push_back({victim.running, want.job, victim.cause});
+  return chosen;
+}
+
+std::vector<RoomMaker::Stop> RoomMaker::MakeRoom(const Want& want, const Board& board) {
+  std::vector<Stop> stops;
+  for (Candidate& candidate : Choose(want, board)) {
+    const RunningJob& attempt = snapshot_.running[candidate.running];
+    chosen_[candidate.running] = true;
+    ledger_->Stop(attempt.project, attempt.world_size() - candidate.ranks);
+    stops.push_back({{candidate.running, want.job, candidate.cause, candidate.ranks},
+                     std::move(candidate.kept)});
   }
-  return stopped;
+  return stops;
 }
 
 }  // namespace g2ll::scheduler

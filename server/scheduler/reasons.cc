@@ -90,6 +90,12 @@ std::string WaitingForPreemption(const KeepWaiting& waiting) {
                       " being freed for it by attempts that were asked to stop");
 }
 
+std::string QueueHeld(const QueueView& queue) {
+  return absl::StrCat(
+      "queue ", std::string(queue.name),
+      " is held: ", queue.held_for.empty() ? "nothing of it starts" : std::string(queue.held_for));
+}
+
 std::string QuotaExceeded(const ClusterSnapshot& snapshot, const KeepWaiting& waiting) {
   const std::string project(snapshot.projects[snapshot.pending[waiting.job].project].name);
   const std::string used = absl::StrCat(waiting.quota_used);
@@ -130,8 +136,7 @@ std::string MessageOf(const ClusterSnapshot& snapshot, const KeepWaiting& waitin
     case WaitCode::kHeld:
       return job.held_for.empty() ? "held" : absl::StrCat("held: ", std::string(job.held_for));
     case WaitCode::kQueueHeld:
-      return absl::StrCat("queue ", std::string(snapshot.queues[job.queue].name),
-                          " is held: nothing of it starts");
+      return QueueHeld(snapshot.queues[job.queue]);
     case WaitCode::kQuotaExceeded:
       return QuotaExceeded(snapshot, waiting);
     case WaitCode::kWaitingForDependency:

@@ -39,6 +39,8 @@ struct WorkerView {
   bool ready = false;
   // An operator wants no new work on it; for the reason only, it is not `ready` then.
   bool cordoned = false;
+  // Since when all of its free slots have been free.
+  absl::Time free_since = absl::InfiniteFuture();
   // Slots whose last ranks are not known to have ended; for the reason only, they are not free.
   int32_t unknown_slots = 0;
 };
@@ -74,8 +76,14 @@ struct RunningJob {
   absl::Time queue_time;
   // At most one share for each worker.
   std::vector<Share> places;
+  // What its next attempt may run with, and on.
+  WorldSizes sizes;
+  int32_t cpus_per_rank = 0;
+  std::vector<int32_t> excluded_workers;
   // When the attempt was placed.
   absl::Time start_time;
+  // When it got another number of ranks the last time; InfinitePast if never.
+  absl::Time resize_time = absl::InfinitePast();
   // When its newest checkpoint was committed; InfinitePast if it has none.
   absl::Time checkpoint_time = absl::InfinitePast();
   bool preemptible = false;
@@ -94,6 +102,9 @@ struct RunningJob {
   bool stopping = false;
   // uid of the job that it makes room for; empty if there is none.
   std::string_view stops_for;
+  // While it stops to go on with another number of ranks: index of its slots in
+  // ClusterSnapshot::holds. Else -1.
+  int32_t hold = -1;
 
   int32_t world_size() const { return SumOf(places); }
 };
@@ -103,6 +114,8 @@ struct Hold {
   std::vector<Share> places;
   // The slots go back to all after this.
   absl::Time until = absl::InfiniteFuture();
+  // The job starts with at most so many ranks; 0 is no limit.
+  int32_t ranks = 0;
 };
 
 // What a project may run; 0 is no limit.
@@ -130,8 +143,10 @@ struct ProjectView {
 // A queue, through which jobs of a project come.
 struct QueueView {
   std::string_view name;
-  // Nothing of it starts.
+  std::string_view project;
+  // Nothing of it starts, and why.
   bool held = false;
+  std::string_view held_for = {};
 };
 
 // A job that waits.
@@ -190,6 +205,10 @@ struct SchedulingPolicy {
   absl::Duration hold_slack = absl::Seconds(60);
   // After this much time at the head of the line a reservation is hard.
   absl::Duration hard_after = absl::Minutes(10);
+  // Attempts get more ranks when slots have been idle for the first time, and none is
+  // resized twice within the second.
+  absl::Duration grow_after_idle = absl::Seconds(60);
+  absl::Duration resize_interval = absl::Minutes(10);
   FairShareOptions fair_share;
 };
 

@@ -1,12 +1,12 @@
 // One scheduling cycle over a full cluster of 500 workers with 8 slots and 500, 5,000
 // and 50,000 pending jobs, on one core. Counts and orders are checked; times are
-// printed, with the 99th percentile of the cycles as `p99_ms`.
+// printed, with the 99th percentile of the cycles in CPU time as `p99_cpu_ms`.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <deque>
 #include <string>
 #include <vector>
@@ -28,6 +28,13 @@ void Require(bool holds, const char* what) {
   }
 }
 
+// Of this thread: what other programs do on the same machine does not count.
+double CpuMilliseconds() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return 1e3 * static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_nsec);
+}
+
 // Snapshots point to names: this owns both.
 struct Cluster {
   std::deque<std::string> names;
@@ -35,6 +42,21 @@ struct Cluster {
 
   std::string_view Keep(std::string name) { return names.emplace_back(std::move(name)); }
 };
+
+// What is not free runs attempts of normal priority, one for each worker, so that a third
+// of the pending jobs may preempt and the others wait behind the first that does not fit.
+void AddAttempts(int32_t ranks, Cluster& cluster) {
+  for (int32_t i = 0; ranks > 0 && i < kWorkers; ++i) {
+    RunningJob& attempt = cluster.snapshot.running.emplace_back();
+    attempt.uid = attempt.name = cluster.Keep("running-" + std::to_string(i));
+    attempt.project = i % kProjects;
+    attempt.places = {{i, ranks}};
+    attempt.sizes = {ranks, ranks, 840};
+    attempt.start_time = kNow - absl::Minutes(10 + i % 50);
+    attempt.max_runtime = absl::Hours(1 + i % 7);
+    attempt.preemptible = true;
+  }
+}
 
 Cluster MakeCluster(int32_t pending, int32_t free_slots_per_worker) {
   Cluster cluster;
@@ -47,8 +69,11 @@ Cluster MakeCluster(int32_t pending, int32_t free_slots_per_worker) {
     worker.ready = true;
   }
   for (int32_t i = 0; i < kProjects; ++i) {
-    cluster.snapshot.projects.emplace_back().name = cluster.Keep("project-" + std::to_string(i));
+    ProjectView& project = cluster.snapshot.projects.emplace_back();
+    project.name = cluster.Keep("project-" + std::to_string(i));
+    project.used_slot_seconds = i * 37 % kProjects * 1000;
   }
+  AddAttempts(kSlots - free_slots_per_worker, cluster);
   for (int32_t i = 0; i < pending; ++i) {
     PendingJob& job = cluster.snapshot.pending.emplace_back();
     job.uid = job.name = cluster.Keep("job-" + std::to_string(i));
@@ -81,6 +106,7 @@ void Check(const Cluster& cluster, const Plan& plan, int32_t free_slots) {
   Require(plan.start.size() + plan.wait.size() == decided.size(), "a job is not decided");
   Require(used <= free_slots, "more slots are used than are free");
   Require(free_slots == 0 || used > 0, "nothing starts in a free cluster");
+  Require(free_slots > 0 || !plan.stop.empty(), "nothing stops for jobs of high priority");
 }
 
 void Cycle(benchmark::State& state) {
@@ -90,14 +116,12 @@ void Cycle(benchmark::State& state) {
   Check(cluster, PlanNext(cluster.snapshot, {}, kNow), free_slots * kWorkers);
   std::vector<double> milliseconds;
   for (auto _ : state) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = CpuMilliseconds();
     benchmark::DoNotOptimize(PlanNext(cluster.snapshot, {}, kNow));
-    milliseconds.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-            .count());
+    milliseconds.push_back(CpuMilliseconds() - start);
   }
   std::sort(milliseconds.begin(), milliseconds.end());
-  state.counters["p99_ms"] = milliseconds[milliseconds.size() * 99 / 100];
+  state.counters["p99_cpu_ms"] = milliseconds[milliseconds.size() * 99 / 100];
 }
 BENCHMARK(Cycle)
     ->ArgsProduct({{500, 5000, 50000}, {0, kSlots}})

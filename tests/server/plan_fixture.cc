@@ -47,6 +47,9 @@ void AddRandomAttempts(std::mt19937& random, FakeCluster* cluster) {
       attempt.preemptible = upto(3) > 0;
       attempt.start_time = kNow - absl::Minutes(upto(20));
       attempt.stopping = upto(4) == 0;
+      attempt.sizes = {1 + upto(ranks - 1), ranks + upto(3), 720720};
+      attempt.resize_time = upto(1) == 0 ? absl::InfinitePast() : kNow - absl::Minutes(upto(20));
+      attempt.recallable = upto(7) == 0;
     }
   }
   for (PendingJob& job : cluster->snapshot.pending) {
@@ -104,10 +107,13 @@ RunningJob& FakeCluster::AddRunning(const std::string& name,
   attempt.project = project_index;
   attempt.start_time = attempt.queue_time = kNow - absl::Hours(1);
   attempt.preemptible = true;
+  int32_t size = 0;
   for (const auto& [worker, ranks] : places) {
+    size += ranks;
     attempt.places.push_back({Worker(worker), ranks});
     snapshot.workers[Worker(worker)].free_slots -= ranks;
   }
+  attempt.sizes = {size, size, kDividedByAll};
   return attempt;
 }
 
@@ -134,11 +140,15 @@ NamedPlan FakeCluster::InNames(const Plan& plan) const {
     order.emplace_back(gang.position, name);
   }
   for (const StopGang& stop : plan.stop) {
-    named.stop[std::string(snapshot.running[stop.running].name)] =
-        snapshot.pending[stop.for_job].name;
+    const std::string name(snapshot.running[stop.running].name);
+    named.stop[name] = stop.for_job < 0 ? "" : snapshot.pending[stop.for_job].name;
+    if (stop.ranks > 0) {
+      named.resize[name] = stop.ranks;
+    }
   }
   for (const KeepHold& kept : plan.holds) {
-    std::vector<std::string>& workers = named.holds[std::string(snapshot.pending[kept.job].name)];
+    std::vector<std::string>& workers = named.holds[std::string(
+        kept.job < 0 ? snapshot.running[kept.running].name : snapshot.pending[kept.job].name)];
     for (const Share& share : kept.hold.places) {
       workers.insert(workers.end(), static_cast<size_t>(share.ranks),
                      std::string(snapshot.workers[share.worker].name));
@@ -171,6 +181,7 @@ FakeCluster RandomCluster(uint32_t seed) {
     worker.cordoned = !worker.ready && upto(1) == 0;
     worker.device = upto(3) == 0 ? cluster::Device::kCuda : cluster::Device::kCpu;
     worker.cpus = upto(32);
+    worker.free_since = kNow - absl::Seconds(upto(120));
   }
   const auto workers = static_cast<int32_t>(cluster.snapshot.workers.size());
   for (int32_t i = upto(15); i > 0; --i) {
@@ -193,7 +204,7 @@ FakeCluster RandomCluster(uint32_t seed) {
     }
   }
   AddRandomAttempts(random, &cluster);
-  cluster.snapshot.queues = {{"open"}, {"shut", /*held=*/true}};
+  cluster.snapshot.queues = {{"open", "p0"}, {"shut", "p0", /*held=*/true, "maintenance"}};
   for (PendingJob& job : cluster.snapshot.pending) {
     job.held = upto(15) == 0;
     job.queue = upto(7) - 6;
@@ -225,6 +236,7 @@ void Shuffle(std::mt19937& random, ClusterSnapshot* snapshot) {
   }
   for (RunningJob& attempt : snapshot->running) {
     attempt.project = projects[attempt.project];
+    attempt.hold = attempt.hold < 0 ? -1 : holds[attempt.hold];
     for (Share& share : attempt.places) {
       share.worker = workers[share.worker];
     }

@@ -25,8 +25,10 @@ struct NamedPlan {
   std::map<std::string, std::string> messages;
   // Pending jobs as they were considered.
   std::vector<std::string> order;
-  // Attempts that stop and the job that each stops for.
+  // Attempts that stop and the job that each stops for; nothing if it grows.
   std::map<std::string, std::string> stop;
+  // Attempts that stop only to go on with another number of ranks, and how many.
+  std::map<std::string, int32_t> resize;
   // Workers of the slots that are held, by job.
   std::map<std::string, std::vector<std::string>> holds;
 };

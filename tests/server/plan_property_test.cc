@@ -160,7 +160,8 @@ TEST(PlanPropertyTest, NoJobWaitsForSlotsThatAreLeftFree) {
     for (const KeepWaiting& waiting : plan.wait) {
       const PendingJob& job = cluster.snapshot.pending[waiting.job];
       if (!IsRunnable(cluster.snapshot, job) || waiting.need == 0 ||
-          waiting.code == WaitCode::kWaitingBehind || waiting.code == WaitCode::kQuotaExceeded) {
+          waiting.code == WaitCode::kWaitingBehind || waiting.code == WaitCode::kQuotaExceeded ||
+          (waiting.code == WaitCode::kWaitingForPreemption && !plan.heads.empty())) {
         continue;
       }
       EXPECT_LT(LeftFor(cluster.snapshot, plan, waiting), waiting.need)
@@ -169,17 +170,29 @@ TEST(PlanPropertyTest, NoJobWaitsForSlotsThatAreLeftFree) {
   }
 }
 
-// Slots that a project keeps when the plan has been carried out.
-int32_t SlotsAfter(const ClusterSnapshot& snapshot, const Plan& plan, int32_t project) {
+// Whether a project had borrowed all the attempts that were reclaimed from it: without
+// the largest one it is still beyond its guarantee.
+bool HadBorrowed(const ClusterSnapshot& snapshot, const Plan& plan, int32_t project) {
   int32_t slots = 0;
   for (const RunningJob& attempt : snapshot.running) {
     slots += attempt.project == project && !attempt.stopping ? attempt.world_size() : 0;
   }
+  for (const StartGang& gang : plan.start) {
+    slots += snapshot.pending[gang.job].project == project ? gang.world_size() : 0;
+  }
+  for (const KeepHold& kept : plan.holds) {
+    const bool own = kept.job >= 0 && snapshot.pending[kept.job].project == project;
+    slots += own ? SumOf(kept.hold.places) : 0;
+  }
+  int32_t largest = 0;
   for (const StopGang& stop : plan.stop) {
     const RunningJob& attempt = snapshot.running[stop.running];
-    slots -= attempt.project == project ? attempt.world_size() : 0;
+    if (attempt.project == project && stop.cause == StopCause::kReclaimed) {
+      slots -= attempt.world_size();
+      largest = std::max(largest, attempt.world_size());
+    }
   }
-  return slots;
+  return slots + largest > snapshot.projects[project].quota.guaranteed_slots;
 }
 
 TEST(PlanPropertyTest, OnlyLowerPriorityOrBorrowedWorkIsStoppedAndNobodyTwice) {
@@ -193,19 +206,34 @@ TEST(PlanPropertyTest, OnlyLowerPriorityOrBorrowedWorkIsStoppedAndNobodyTwice) {
     for (const StopGang& stop : plan.stop) {
       const RunningJob& attempt = cluster.snapshot.running[stop.running];
       EXPECT_TRUE(stopped.insert(stop.running).second);
+      EXPECT_EQ(stop.cause == StopCause::kGrown, stop.for_job < 0);
+      EXPECT_EQ(stop.cause == StopCause::kGrown || stop.cause == StopCause::kShrunk,
+                stop.ranks > 0);
+      if (stop.ranks > 0) {
+        EXPECT_TRUE(attempt.preemptible);
+        EXPECT_GE(stop.ranks, attempt.sizes.min);
+        EXPECT_LE(stop.ranks, attempt.sizes.max);
+        EXPECT_GE(kNow - attempt.resize_time, cluster.policy.resize_interval);
+        EXPECT_EQ(stop.ranks > attempt.world_size(), stop.cause == StopCause::kGrown);
+      }
+      if (stop.for_job < 0) {
+        continue;
+      }
       EXPECT_FALSE(attempt.stopping);
       const PendingJob& job = cluster.snapshot.pending[stop.for_job];
       if (stop.cause == StopCause::kReclaimed) {
-        const int32_t guarantee = cluster.snapshot.projects[attempt.project].quota.guaranteed_slots;
         EXPECT_LE(attempt.priority, job.priority);
         EXPECT_NE(attempt.project, job.project);
-        EXPECT_GT(SlotsAfter(cluster.snapshot, plan, attempt.project) + attempt.world_size(),
-                  guarantee);
-      } else {
+        EXPECT_TRUE(HadBorrowed(cluster.snapshot, plan, attempt.project));
+      } else if (stop.cause == StopCause::kPreempted) {
         EXPECT_TRUE(attempt.preemptible);
         EXPECT_LT(attempt.priority, job.priority);
+      } else {
+        EXPECT_TRUE(attempt.preemptible);
+        EXPECT_LE(attempt.priority, job.priority);
       }
-      EXPECT_GE(kNow - attempt.start_time, attempt.min_runtime);
+      EXPECT_TRUE(kNow - attempt.start_time >= attempt.min_runtime ||
+                  stop.cause == StopCause::kRecalled);
     }
   }
 }
@@ -254,7 +282,8 @@ TEST(PlanPropertyTest, NoSlotIsHeldTwice) {
     for (const KeepHold& kept : plan.holds) {
       for (const Share& share : kept.hold.places) {
         taken[share.worker] += share.ranks;
-        EXPECT_TRUE(MayUse(cluster.snapshot, cluster.snapshot.pending[kept.job], share.worker));
+        EXPECT_TRUE(kept.job < 0 ||
+                    MayUse(cluster.snapshot, cluster.snapshot.pending[kept.job], share.worker));
       }
     }
     for (const auto& [worker, ranks] : taken) {

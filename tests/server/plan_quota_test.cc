@@ -73,7 +73,7 @@ TEST(PlanQuotaTest, ABudgetOfSlotHoursEnds) {
 
 TEST(PlanQuotaTest, HeldJobsAndHeldQueuesDoNotStart) {
   FakeCluster cluster = HalfUsed();
-  cluster.snapshot.queues = {{"night", /*held=*/true}, {"default"}};
+  cluster.snapshot.queues = {{"night", "p", /*held=*/true, "maintenance"}, {"default", "p"}};
   PendingJob& held = cluster.AddJob("held", 1, 1);
   held.held = true;
   held.held_for = "5 starts failed in a row";
@@ -85,7 +85,7 @@ TEST(PlanQuotaTest, HeldJobsAndHeldQueuesDoNotStart) {
   EXPECT_EQ(plan.codes["held"], "HELD");
   EXPECT_EQ(plan.messages["held"], "held: 5 starts failed in a row");
   EXPECT_EQ(plan.codes["queued"], "QUEUE_HELD");
-  EXPECT_EQ(plan.messages["queued"], "queue night is held: nothing of it starts");
+  EXPECT_EQ(plan.messages["queued"], "queue night is held: maintenance");
   EXPECT_TRUE(plan.start.contains("free"));
 }
 

@@ -14,7 +14,8 @@ constexpr absl::Duration kStopTakes = absl::Seconds(10);
 
 }  // namespace
 
-Simulation::Simulation(const std::vector<int32_t>& slots) : slots_(slots), free_(slots) {
+Simulation::Simulation(const std::vector<int32_t>& slots)
+    : slots_(slots), free_(slots), free_since_(slots.size(), kNow) {
   for (size_t i = 0; i < slots.size(); ++i) {
     worker_names_.push_back(absl::StrCat("w", i));
   }
@@ -41,7 +42,9 @@ void Simulation::Run(absl::Duration duration) {
 void Simulation::Free(Job& job) {
   for (const Share& share : job.places) {
     free_[share.worker] += share.ranks;
+    free_since_[share.worker] = now_;
   }
+  job.last_size = SumOf(job.places);
   job.places.clear();
   job.running = false;
   job.stop_at = absl::InfiniteFuture();
@@ -69,7 +72,7 @@ void Simulation::Cycle() {
   FakeCluster cluster;
   cluster.policy = policy;
   for (size_t i = 0; i < slots_.size(); ++i) {
-    cluster.AddWorker(worker_names_[i], slots_[i], free_[i]);
+    cluster.AddWorker(worker_names_[i], slots_[i], free_[i]).free_since = free_since_[i];
   }
   for (auto& [name, job] : jobs_) {
     const auto add_hold = [&, &job = job]() {
@@ -89,6 +92,9 @@ void Simulation::Cycle() {
       view.recallable = job.recallable;
       view.max_runtime = job.spec.max_runtime;
       view.stopping = job.stop_at != absl::InfiniteFuture();
+      view.sizes = {job.spec.min_ranks, job.spec.max_ranks, 720720};
+      view.resize_time = job.resize_time;
+      view.hold = add_hold();
       continue;
     }
     PendingJob& view =
@@ -115,6 +121,9 @@ void Simulation::Cycle() {
     job.recallable = gang.recallable;
     job.places = gang.places;
     job.start = now_;
+    if (job.last_size > 0 && job.last_size != gang.world_size()) {
+      job.resize_time = now_;
+    }
     first_start_.emplace(name, now_ - job.submitted);
     for (const Share& share : gang.places) {
       free_[share.worker] -= share.ranks;
@@ -127,7 +136,9 @@ void Simulation::Cycle() {
     ++stops_[name];
   }
   for (const KeepHold& kept : plan.holds) {
-    jobs_.at(std::string(cluster.snapshot.pending[kept.job].name)).hold = kept.hold;
+    const std::string_view name = kept.job < 0 ? cluster.snapshot.running[kept.running].name
+                                               : cluster.snapshot.pending[kept.job].name;
+    jobs_.at(std::string(name)).hold = kept.hold;
   }
   for (const BlockedHead& head : plan.heads) {
     jobs_.at(std::string(cluster.snapshot.pending[head.job].name)).blocked_since = head.since;
@@ -150,6 +161,11 @@ int32_t Simulation::stops() const {
     stops += count;
   }
   return stops;
+}
+
+int32_t Simulation::SizeOf(const std::string& name) const {
+  const auto job = jobs_.find(name);
+  return job == jobs_.end() ? 0 : SumOf(job->second.places);
 }
 
 int32_t Simulation::running_slots() const {

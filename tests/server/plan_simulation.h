@@ -45,6 +45,8 @@ class Simulation {
   int32_t StopsOf(const std::string& name) const;
   int32_t stops() const;
   int32_t running_slots() const;
+  // Ranks that a job runs with; 0 if it does not run.
+  int32_t SizeOf(const std::string& name) const;
   absl::Time now() const { return now_; }
 
   SchedulingPolicy policy;
@@ -62,6 +64,9 @@ class Simulation {
     std::vector<Share> places;
     absl::Time start;
     absl::Time stop_at = absl::InfiniteFuture();
+    // Ranks of the attempt before, and when their number changed.
+    int32_t last_size = 0;
+    absl::Time resize_time = absl::InfinitePast();
     absl::Time blocked_since = absl::InfiniteFuture();
     Hold hold;
   };
@@ -74,6 +79,7 @@ class Simulation {
   std::vector<std::string> worker_names_;
   std::vector<int32_t> slots_;
   std::vector<int32_t> free_;
+  std::vector<absl::Time> free_since_;
   std::map<std::string, Job> jobs_;
   std::map<std::string, absl::Duration> first_start_;
   std::map<std::string, absl::Time> ended_;
