@@ -43,8 +43,9 @@ void Coordinator::Run() {
       const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
         return stopped_ || !queue_.empty();
       };
+      const absl::Time next = std::min(next_tick, core_->schedule_time());
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithDeadline(absl::Condition(&has_work), next_tick);
+      mutex_.AwaitWithDeadline(absl::Condition(&has_work), next);
       commands.swap(queue_);
       stopped = stopped_;
     }

@@ -2,8 +2,10 @@
 #define SERVER_COORDINATOR_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/scheduler/snapshot.h"
 
@@ -35,6 +37,8 @@ struct CoreOptions {
   // Content of the token file of the storage root.
   std::string storage_token;
   scheduler::SchedulingPolicy scheduling;
+  // Measures scheduling cycles, which take at most half of the time.
+  std::function<absl::Time()> cycle_clock = absl::Now;
 };
 
 }  // namespace g2ll::coordinator

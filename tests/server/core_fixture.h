@@ -52,6 +52,7 @@ class CoreTest : public ::testing::Test {
     hub_ = std::make_unique<telemetry::TelemetryHub>();
     coordinator::CoreOptions options;
     options.storage_token = kToken;
+    options.cycle_clock = [this] { return cycle_now_ += cycle_step_; };
     core_ = std::make_unique<coordinator::Core>(options, store_.get(), hub_.get(), &metrics_);
     ASSERT_TRUE(core_->Start(now_).ok());
     Flush();
@@ -178,6 +179,9 @@ class CoreTest : public ::testing::Test {
   std::unique_ptr<coordinator::Core> core_;
   std::shared_ptr<std::optional<absl::StatusOr<coordinator::JobPtr>>> last_answer_;
   absl::Time now_ = absl::FromUnixSeconds(1700000000);
+  // What cycles are measured by. They take no time unless a test makes them.
+  absl::Time cycle_now_ = absl::UnixEpoch();
+  absl::Duration cycle_step_;
 };
 
 }  // namespace g2ll::testing
