@@ -82,6 +82,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const net::HostPor
   server->services_.push_back(MakeJobService(context));
   server->services_.push_back(MakeTelemetryService(context));
   server->services_.push_back(MakeCheckpointService(context));
+  server->services_.push_back(MakeQueueService(context));
   server->services_.push_back(MakeAdminService(context));
   server->services_.push_back(MakeWorkerService(context));
 

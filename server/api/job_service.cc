@@ -17,6 +17,7 @@
 #include "server/api/update_request.h"
 #include "server/api/watch_service.h"
 #include "server/wire/job_wire.h"
+#include "server/wire/queue_wire.h"
 
 namespace g2ll::api {
 namespace {
@@ -271,6 +272,18 @@ class JobService final : public v1::JobService::CallbackService {
           return true;
         },
         [](bool) { return absl::OkStatus(); });
+  }
+
+  grpc::ServerUnaryReactor* ExplainJob(grpc::CallbackServerContext* call,
+                                       const v1::ExplainJobRequest* request,
+                                       v1::JobExplanation* response) override {
+    return Answer<cluster::JobExplanation>(
+        call, context_,
+        [name = request->name()](Core& core, absl::Time) { return core.ExplainJob(name); },
+        [response](const cluster::JobExplanation& explanation) {
+          *response = wire::ToProto(explanation);
+          return absl::OkStatus();
+        });
   }
 
   grpc::ServerWriteReactor<v1::WatchJobsResponse>* WatchJobs(

@@ -43,6 +43,7 @@ struct ServiceContext {
 std::unique_ptr<grpc::Service> MakeJobService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeTelemetryService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeCheckpointService(const ServiceContext& context);
+std::unique_ptr<grpc::Service> MakeQueueService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeAdminService(const ServiceContext& context);
 std::unique_ptr<grpc::Service> MakeWorkerService(const ServiceContext& context);
 

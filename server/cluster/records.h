@@ -136,6 +136,8 @@ struct JobRecord {
   std::map<std::string, std::string> labels;
   // Serialized spec with all defaults; never null. UpdateJob replaces it.
   std::shared_ptr<const std::string> spec;
+  // To find jobs with an equal spec; derived from it and not stored.
+  uint64_t spec_hash = 0;
 
   // Read out of the spec.
   int32_t min_ranks = 1;

@@ -42,9 +42,11 @@ void Coordinator::Run() {
     std::deque<Command> commands;
     bool stopped = false;
     {
+      const absl::Duration wait =
+          std::min(next_tick.left(), core_->schedule_time() - core_->cycle_time());
       absl::MutexLock lock(&mutex_);
       changed_.AwaitFor(
-          mutex_, std::max(next_tick.left(), absl::ZeroDuration()),
+          mutex_, std::max(wait, absl::ZeroDuration()),
           [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !queue_.empty(); });
       commands.swap(queue_);
       stopped = stopped_;

@@ -46,6 +46,10 @@ absl::Status Core::LoadState() {
   unfinished_.clear();
   placed_.clear();
   placed_on_.clear();
+  pending_.clear();
+  waiting_in_project_.clear();
+  waiting_in_queue_.clear();
+  children_.clear();
   checkpoints_.clear();
   checkpoints_of_.clear();
   requests_.clear();
@@ -56,8 +60,16 @@ absl::Status Core::LoadState() {
     if (!cluster::IsTerminal(job.state)) {
       unfinished_.insert(uid);
     }
+    Derive(job);
     IndexPlacement(job);
-    jobs_[uid] = std::make_shared<JobRecord>(std::move(job));
+    IndexChild(job);
+    LearnRuntime(job);
+    const auto stored = jobs_.emplace(uid, std::make_shared<JobRecord>(std::move(job))).first;
+    IndexPending(*stored->second);
+    if (stored->second->state == JobState::kPending &&
+        stored->second->on_failed_dependency == cluster::OnFailedDependency::kFail) {
+      to_settle_.insert(uid);
+    }
   }
   for (cluster::CheckpointRecord& checkpoint : state.checkpoints) {
     checkpoints_of_[checkpoint.job_uid][checkpoint.step] = checkpoint.id;
@@ -176,7 +188,17 @@ absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateR
   if (cluster::IsTerminal(next)) {
     job.end_time = now;
     unfinished_.erase(job.uid);
+    IndexChild(job);
+    LearnRuntime(job);
+    if (const auto children = children_.find(job.uid); children != children_.end()) {
+      to_settle_.insert(children->second.begin(), children->second.end());
+    }
+  } else if (next == JobState::kPending &&
+             job.on_failed_dependency == cluster::OnFailedDependency::kFail) {
+    // A job that it needs may have ended while it was not waiting.
+    to_settle_.insert(job.uid);
   }
+  IndexPending(job);
   std::string message =
       absl::StrCat(std::string(cluster::Name(before)), " -> ", std::string(cluster::Name(next)));
   if (!job.reason.message.empty()) {
@@ -193,9 +215,10 @@ absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateR
 }
 
 absl::Status Core::Flush(absl::Time now) {
-  if (must_schedule_) {
-    must_schedule_ = false;
+  SettleDependents(now);
+  if (must_schedule_ && options_.cycle_clock() >= next_cycle_) {
     Schedule(now);
+    SettleDependents(now);  // Of jobs that could not be placed and failed.
   }
   NoteStoredLogs(now);
   const auto changed = std::exchange(edited_, {});

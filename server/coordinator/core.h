@@ -9,14 +9,18 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/cluster/explanation.h"
 #include "server/cluster/records.h"
 #include "server/cluster/worker_records.h"
+#include "server/coordinator/cycle.h"
 #include "server/coordinator/gang.h"
 #include "server/coordinator/job_feed.h"
 #include "server/coordinator/options.h"
@@ -99,6 +103,27 @@ struct CommitCheckpointCommand {
   cluster::CheckpointRecord checkpoint;
 };
 
+// A queue with what is in it.
+struct QueueState {
+  cluster::QueueRecord queue;
+  int64_t waiting = 0;
+  int64_t running = 0;
+};
+
+// A project with what it uses; `recent_usage` has faded up to now.
+struct ProjectState {
+  cluster::ProjectRecord project;
+  int64_t waiting = 0;
+  int64_t running = 0;
+  int64_t used_slots = 0;
+};
+
+// Some of the waiting jobs in scheduling order, and how many there are in all.
+struct WaitingPage {
+  std::vector<cluster::JobExplanation> jobs;
+  int64_t total = 0;
+};
+
 // The coordinator's end of a worker's stream. Called on the coordinator's thread;
 // MUST return at once.
 class WorkerSession {
@@ -144,6 +169,27 @@ class Core {
   // Unwatch. MUST return at once and never call back.
   int64_t Watch(const std::string& job_uid, JobWatch watch);
   void Unwatch(const std::string& job_uid, int64_t watcher);
+
+  // Why a job stands where it stands, with the numbers of the last scheduling cycle.
+  absl::StatusOr<cluster::JobExplanation> ExplainJob(const std::string& full_name) const;
+  // Waiting jobs of a project (all if it is empty) in scheduling order, `count` of them
+  // behind the first `skip`.
+  WaitingPage ListWaiting(const std::string& project, int64_t skip, int64_t count) const;
+
+  // Queues and projects by their short names. Errors carry the reasons that queue.proto
+  // names. `etag` empty is any; `change` sets fields and nothing else.
+  absl::StatusOr<QueueState> CreateQueue(cluster::QueueRecord queue);
+  absl::StatusOr<QueueState> GetQueue(const std::string& project, const std::string& queue) const;
+  std::vector<QueueState> ListQueues(const std::string& project) const;
+  absl::StatusOr<QueueState> UpdateQueue(const std::string& project, const std::string& queue,
+                                         const std::string& etag,
+                                         const std::function<void(cluster::QueueRecord&)>& change);
+  absl::Status DeleteQueue(const std::string& project, const std::string& queue);
+  absl::StatusOr<ProjectState> GetProject(const std::string& name, absl::Time now) const;
+  std::vector<ProjectState> ListProjects(absl::Time now) const;
+  absl::StatusOr<ProjectState> UpdateProject(
+      const std::string& name, const std::string& etag,
+      const std::function<void(cluster::ProjectRecord&)>& change, absl::Time now);
 
   // Checkpoints, newest first.
   absl::StatusOr<std::vector<cluster::CheckpointRecord>> ListCheckpoints(
@@ -208,6 +254,10 @@ class Core {
   // Hands it what earlier coordinators left, too.
   void SetRemover(JobRemover remover);
   void FilesRemoved(const std::string& job_uid);
+  // When Flush has something to schedule; InfiniteFuture if nothing, InfinitePast if at
+  // once. By CoreOptions::cycle_clock.
+  absl::Time schedule_time() const { return must_schedule_ ? next_cycle_ : absl::InfiniteFuture(); }
+  absl::Time cycle_time() const { return options_.cycle_clock(); }
 
   int64_t term() const { return term_; }
   // All jobs for those who watch them; thread safe.
@@ -247,6 +297,16 @@ class Core {
     cluster::DesiredWorker pushed;
     absl::Time push_time = absl::InfinitePast();
     int64_t push_sequence = 0;
+    // At the last scheduling cycle, and since when they have not been taken up.
+    int32_t last_free_slots = 0;
+    absl::Time free_since = absl::InfiniteFuture();
+  };
+  // A PENDING job, where it is stored and what it is counted under.
+  struct Waiting {
+    const std::shared_ptr<cluster::JobRecord>* job = nullptr;
+    std::string project;
+    // Full name of its queue.
+    std::string queue;
   };
   struct Creation {
     CreateJobCommand command;
@@ -293,8 +353,8 @@ class Core {
   // The job that an equal earlier request made, or nothing.
   absl::StatusOr<std::optional<JobPtr>> FindEarlier(const CreateJobCommand& command) const;
   absl::Status ResolveDependencies(CreateJobCommand* command) const;
-  // Room for one more waiting job.
-  absl::Status CheckQueue(const std::string& project) const;
+  // The record with what is derived from it alone.
+  static void Derive(cluster::JobRecord& job);
   absl::Status CheckQueueExists(const std::string& project, const std::string& queue) const;
   void FinishCreation(Creation creation, const cluster::DataCheckResult* result, absl::Time now);
   JobPtr StoreJob(CreateJobCommand command, bool data_checked, absl::Time now);
@@ -379,12 +439,57 @@ class Core {
   void RetryOrFail(cluster::JobRecord& job, absl::Time now);
   void BlameWorker(cluster::JobRecord& job, const cluster::FailureRecord& failure, absl::Time now);
 
+  // core_projects.cc
+  // Keep `pending_` and its counts, and `children_`, in step with a job.
+  void IndexPending(const cluster::JobRecord& job);
+  void IndexChild(const cluster::JobRecord& job);
+  void LearnRuntime(const cluster::JobRecord& job);
+  // Room for one more waiting job. Error: ResourceExhausted.
+  absl::Status CheckQueue(const std::string& project, const std::string& queue) const;
+  int64_t WaitingInProject(const std::string& project) const;
+  int64_t WaitingInQueue(const std::string& full_name) const;
+  cluster::ProjectRecord& ProjectFor(const std::string& name);
+  // Charges projects for what ran since the last time, and for a placement in advance.
+  void ChargeUsage(absl::Time now);
+  void ChargeEntry(const std::string& project, int32_t slots, absl::Time now);
+
+  // core_queues.cc
+  QueueState StateOf(const cluster::QueueRecord& queue) const;
+  ProjectState StateOf(const cluster::ProjectRecord& project) const;
+  // Of all projects that have jobs or settings.
+  std::set<std::string> ProjectNames() const;
+
+  // core_explain.cc
+  // `waiting` is of `cycle_`, or null.
+  cluster::JobExplanation Explained(const cluster::JobRecord& job,
+                                    const scheduler::KeepWaiting* waiting) const;
+
+  // core_snapshot.cc
+  std::shared_ptr<Cycle> TakeSnapshot(absl::Time now);
+  void AddWorkers(Cycle& cycle, absl::Time now);
+  void AddStoppedQueues(Cycle& cycle);
+  void AddPending(Cycle& cycle, const std::shared_ptr<cluster::JobRecord>& record, absl::Time now);
+  void AddRunning(Cycle& cycle, const std::shared_ptr<cluster::JobRecord>& record, absl::Time now);
+  int32_t ProjectIndex(Cycle& cycle, const std::string& name, absl::Time now);
+  int32_t HoldIndex(Cycle& cycle, const std::string& job_uid) const;
+  absl::Duration LearnedRuntime(const cluster::JobRecord& job) const;
+  // The same text at a place where it stays for ever.
+  std::string_view Intern(const std::string& name);
+
   // core_schedule.cc
   void Schedule(absl::Time now);
-  // Fails a pending job whose dependency cannot succeed any more.
-  bool FailedByDependency(const std::string& job_uid, absl::Time now);
-  scheduler::PendingJob PendingView(const cluster::JobRecord& job) const;
-  void Place(const scheduler::StartGang& gang, absl::Time now);
+  // Fails or holds waiting jobs whose dependencies cannot succeed any more.
+  void SettleDependents(absl::Time now);
+  void SettleOne(const cluster::JobRecord& job, absl::Time now);
+  // Keeps a waiting job from being placed until a user resumes it.
+  void HoldJob(const std::string& job_uid, const std::string& why, absl::Time now);
+  void DrainQueues(absl::Time now);
+  // False if a gang could not be placed after all.
+  bool CarryOut(const Cycle& cycle, absl::Time now);
+  void KeepHolds(const Cycle& cycle);
+  void StoreReason(const Cycle& cycle, const scheduler::KeepWaiting& waiting);
+  // `workers` holds the worker of each rank, by rank. False if the job failed instead.
+  bool Place(const std::string& job_uid, std::vector<std::string> workers, absl::Time now);
   // Directory and lineage of the job's `from`. Errors: FailedPrecondition.
   absl::StatusOr<std::string> ResolveSource(cluster::JobRecord& job) const;
   const cluster::CheckpointRecord* ResultOf(const std::string& job_uid) const;
@@ -440,6 +545,14 @@ class Core {
   std::map<std::string, std::set<std::string>> placed_on_;
   // Checkpoint ids of a job by step.
   std::map<std::string, std::map<int64_t, std::string>> checkpoints_of_;
+  // Those that are PENDING, and how many by project and by full name of the queue.
+  std::map<std::string, Waiting> pending_;
+  std::map<std::string, int64_t> waiting_in_project_;
+  std::map<std::string, int64_t> waiting_in_queue_;
+  // Unfinished jobs that depend on a job, by its uid.
+  std::map<std::string, std::set<std::string>> children_;
+  // What jobs with an equal spec took, by JobRecord::spec_hash.
+  std::unordered_map<uint64_t, absl::Duration> runtimes_;
 
   // Of this process.
   std::map<std::string, Worker> workers_;
@@ -457,6 +570,19 @@ class Core {
   int64_t next_number_ = 1;
   absl::Time recovery_end_ = absl::InfinitePast();
   absl::Time next_scan_ = absl::InfinitePast();
+  // Of the scheduler: the last cycle, when the next may be, slots that are kept and
+  // since when jobs have been blocked heads of the line (by uid), attempts that may be
+  // recalled, waiting jobs to look at because a job that they need has ended, slots in
+  // use by project, when usage was stored, and names.
+  std::shared_ptr<const Cycle> cycle_;
+  absl::Time next_cycle_ = absl::InfinitePast();
+  std::map<std::string, HeldPlaces> holds_;
+  std::map<std::string, absl::Time> blocked_since_;
+  std::set<std::string> recallable_;
+  std::set<std::string> to_settle_;
+  std::map<std::string, int32_t> used_slots_;
+  absl::Time usage_stored_ = absl::InfinitePast();
+  std::set<std::string> names_;
 
   // Of the batch that the next commit writes.
   store::WriteBatch batch_;

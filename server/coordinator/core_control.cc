@@ -212,6 +212,8 @@ absl::StatusOr<JobPtr> Core::UpdateJob(const JobRequest& request, const JobChang
   JobRecord& job = Edit(found->uid);
   changed.revision = job.revision;
   job = std::move(changed);
+  Derive(job);
+  IndexPending(job);
   AddEvent(job.uid, "user", "UPDATED", "settings changed", now);
   G2LL_FAILPOINT("core.job.updated");
   must_schedule_ = true;

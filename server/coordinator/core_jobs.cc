@@ -149,21 +149,6 @@ absl::Status Core::CheckQueueExists(const std::string& project, const std::strin
       "QUEUE_NOT_FOUND", {{"queue", name}});
 }
 
-absl::Status Core::CheckQueue(const std::string& project) const {
-  const auto waiting =
-      std::count_if(unfinished_.begin(), unfinished_.end(), [&](const std::string& uid) {
-        const JobPtr job = Find(uid);
-        return job->project == project && job->state == JobState::kPending;
-      });
-  if (waiting >= options_.max_pending_jobs) {
-    return net::WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                               "project ", project, " has ", waiting,
-                               " waiting jobs, the limit is ", options_.max_pending_jobs)),
-                           "QUEUE_FULL");
-  }
-  return absl::OkStatus();
-}
-
 void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now) {
   if (!closed_.ok()) {
     return AnswerJob(answer, closed_);
@@ -185,7 +170,8 @@ void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now)
       !status.ok()) {
     return AnswerJob(answer, status);
   }
-  if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
+  if (const absl::Status status = CheckQueue(command.job.project, command.job.queue);
+      !status.ok()) {
     return AnswerJob(answer, status);
   }
   Creation creation{std::move(command), std::move(answer)};
@@ -219,12 +205,15 @@ void Core::FinishCreation(Creation creation, const cluster::DataCheckResult* res
   if (const absl::Status status = ResolveDependencies(&command); !status.ok()) {
     return AnswerJob(creation.answer, status);
   }
-  if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
+  if (const absl::Status status = CheckQueue(command.job.project, command.job.queue);
+      !status.ok()) {
     return AnswerJob(creation.answer, status);
   }
   const JobAnswer answer = std::move(creation.answer);
   AnswerJob(answer, StoreJob(std::move(command), result != nullptr, now));
 }
+
+void Core::Derive(JobRecord& job) { job.spec_hash = std::hash<std::string>()(*job.spec); }
 
 JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time now) {
   auto job = std::make_shared<JobRecord>(std::move(command.job));
@@ -242,8 +231,11 @@ JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time no
   if (!command.request_id.empty()) {
     RememberRequest({command.request_id, command.fingerprint, job->uid, now});
   }
+  Derive(*job);
   jobs_[job->uid] = job;
   edited_[job->uid] = job;
+  IndexChild(*job);
+  IndexPending(*job);
   uid_by_name_[job->FullName()] = job->uid;
   by_time_.emplace(job->create_time, job->uid);
   unfinished_.insert(job->uid);
@@ -263,16 +255,11 @@ absl::Status Core::DeleteJob(const JobRequest& request) {
             full_name, " is ", state, ": only ended jobs can be deleted; cancel it first")),
         "NOT_TERMINAL", {{"state", state}});
   }
-  for (const std::string& uid : unfinished_) {
-    const JobPtr child = Find(uid);
-    for (const cluster::Dependency& dependency : child->dependencies) {
-      if (dependency.uid == job->uid) {
-        return net::WithReason(
-            absl::FailedPreconditionError(absl::StrCat(full_name, " is needed by ",
-                                                       child->FullName(), ", which has not ended")),
-            "HAS_DEPENDENTS", {{"job", child->FullName()}});
-      }
-    }
+  if (const auto children = children_.find(job->uid); children != children_.end()) {
+    const std::string child = NameOf(*children->second.begin());
+    return net::WithReason(absl::FailedPreconditionError(absl::StrCat(
+                               full_name, " is needed by ", child, ", which has not ended")),
+                           "HAS_DEPENDENTS", {{"job", child}});
   }
   G2LL_RETURN_IF_ERROR(CheckUnused(*job));
   RemoveJob(job->uid);

@@ -1,4 +1,4 @@
-// Placement: from the state to a snapshot, and from a plan back to the state.
+// Placement: dependencies, the cycle, and from a plan back to the state.
 #include <algorithm>
 #include <utility>
 
@@ -8,17 +8,58 @@
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "server/coordinator/core.h"
+#include "server/coordinator/cycle.h"
+#include "server/scheduler/plan.h"
 
 namespace g2ll::coordinator {
+namespace {
 
 using cluster::AttemptRecord;
 using cluster::JobEvent;
 using cluster::JobRecord;
 using cluster::JobState;
+using cluster::StateReason;
 
-bool Core::FailedByDependency(const std::string& job_uid, absl::Time now) {
-  const JobPtr job = Find(job_uid);
-  for (const cluster::Dependency& dependency : job->dependencies) {
+// Why an attempt is stopped, for the job that is stopped.
+StateReason ReasonOfStop(const Cycle& cycle, const scheduler::StopGang& stop) {
+  const std::string job =
+      stop.for_job < 0 ? "" : cycle.pending[static_cast<size_t>(stop.for_job)]->FullName();
+  switch (stop.cause) {
+    case scheduler::StopCause::kPreempted:
+      return {"PREEMPTED",
+              absl::StrCat("stops at a checkpoint for ", job, ", which has a higher priority")};
+    case scheduler::StopCause::kReclaimed:
+      return {"RECLAIMED", absl::StrCat("stops at a checkpoint for ", job,
+                                        ", whose project is guaranteed the slots")};
+    case scheduler::StopCause::kRecalled:
+      return {"RECALLED", absl::StrCat("stops at a checkpoint for ", job,
+                                       ", which it was allowed to overtake until now")};
+    case scheduler::StopCause::kShrunk:
+      return {"RESIZED", absl::StrCat("goes on from a checkpoint with ", stop.ranks,
+                                      " ranks to make room for ", job)};
+    case scheduler::StopCause::kGrown:
+      return {"RESIZED", absl::StrCat("goes on from a checkpoint with ", stop.ranks,
+                                      " ranks because slots are idle")};
+  }
+  return {};
+}
+
+}  // namespace
+
+void Core::SettleDependents(absl::Time now) {
+  // A job that fails can fail its own dependents, which adds to the list.
+  while (!to_settle_.empty()) {
+    const std::set<std::string> settle = std::exchange(to_settle_, {});
+    for (const std::string& uid : settle) {
+      if (const JobPtr job = Find(uid); job != nullptr && job->state == JobState::kPending) {
+        SettleOne(*job, now);
+      }
+    }
+  }
+}
+
+void Core::SettleOne(const JobRecord& job, absl::Time now) {
+  for (const cluster::Dependency& dependency : job.dependencies) {
     const JobPtr parent = Find(dependency.uid);
     if (parent != nullptr && parent->state != JobState::kFailed &&
         parent->state != JobState::kCancelled) {
@@ -27,81 +68,128 @@ bool Core::FailedByDependency(const std::string& job_uid, absl::Time now) {
     const std::string how = parent == nullptr
                                 ? "was deleted"
                                 : absl::StrCat("is ", std::string(cluster::Name(parent->state)));
-    // PENDING can always be given up.
-    Move(Edit(job_uid), JobEvent::kGiveUp,
-         {"DEPENDENCY_FAILED", absl::StrCat("job ", dependency.name, " that it needs ", how)},
-         "coordinator", now)
-        .IgnoreError();
-    return true;
-  }
-  return false;
-}
-
-scheduler::PendingJob Core::PendingView(const JobRecord& job) const {
-  scheduler::PendingJob view;
-  view.uid = job.uid;
-  view.name = job.FullName();
-  view.priority = job.priority;
-  view.queue_time = job.create_time;
-  view.min_ranks = job.min_ranks;
-  view.max_ranks = job.max_ranks;
-  view.global_batch = job.global_batch;
-  view.device = job.device;
-  view.cpus_per_rank = job.cpus_per_rank;
-  view.not_before = job.not_before;
-  if (!job.attempts.empty() && job.attempts.back().failure.has_value()) {
-    view.last_failure = absl::StrCat("attempt ", job.attempts.back().number, " broke (",
-                                     Describe(*job.attempts.back().failure), ")");
-  }
-  view.data_checked = job.data_checked;
-  for (const cluster::Dependency& dependency : job.dependencies) {
-    const JobPtr parent = Find(dependency.uid);
-    if (parent != nullptr && parent->state != JobState::kSucceeded) {
-      view.unmet_dependencies.push_back(absl::StrCat(
-          "job ", dependency.name, " (", std::string(cluster::Name(parent->state)), ")"));
+    const std::string what = absl::StrCat("job ", dependency.name, " that it needs ", how);
+    if (job.on_failed_dependency == cluster::OnFailedDependency::kFail) {
+      // PENDING can always be given up.
+      Move(Edit(job.uid), JobEvent::kGiveUp, {"DEPENDENCY_FAILED", what}, "coordinator", now)
+          .IgnoreError();
+    } else {
+      HoldJob(job.uid,
+              absl::StrCat(what, "; resume this job to start it all the same, or cancel it"), now);
     }
+    return;
   }
-  return view;
 }
 
-void Core::Schedule(absl::Time now) {
-  scheduler::ClusterSnapshot snapshot;
-  // A job that fails can fail its own dependents: repeat until nothing changes.
-  bool changed = true;
-  while (changed) {
-    changed = false;
-    const std::set<std::string> unfinished = unfinished_;
-    for (const std::string& uid : unfinished) {
-      if (Find(uid)->state == JobState::kPending) {
-        changed |= FailedByDependency(uid, now);
+void Core::HoldJob(const std::string& job_uid, const std::string& why, absl::Time now) {
+  JobRecord& job = Edit(job_uid);
+  job.held = true;
+  job.reason = {"HELD", why};
+  AddEvent(job_uid, "coordinator", "HELD", why, now);
+  must_schedule_ = true;
+}
+
+// Stops what runs in queues that are drained, also what was placed before a restart.
+void Core::DrainQueues(absl::Time now) {
+  for (const auto& [name, queue] : queues_) {
+    if (queue.stop != cluster::QueueStop::kHoldAndDrain) {
+      continue;
+    }
+    const std::set<std::string> placed = placed_;
+    for (const std::string& uid : placed) {
+      const JobPtr job = Find(uid);
+      const bool runs = job->state == JobState::kStarting || job->state == JobState::kRunning;
+      if (runs && job->project == queue.project && job->queue == queue.name) {
+        StopRequest request;
+        request.reason = {"QUEUE_DRAINED",
+                          absl::StrCat("stops at a checkpoint: ", name, " is being drained",
+                                       queue.reason.empty() ? "" : ": ", queue.reason)};
+        request.actor = "coordinator";
+        // Both states can be preempted.
+        AskToStop(uid, request, now).IgnoreError();
       }
     }
   }
-  for (const std::string& uid : unfinished_) {
-    const JobPtr job = Find(uid);
-    if (job->state == JobState::kPending) {
-      snapshot.pending.push_back(PendingView(*job));
+}
+
+void Core::Schedule(absl::Time now) {
+  const absl::Time start = options_.cycle_clock();
+  ChargeUsage(now);
+  DrainQueues(now);
+  const std::shared_ptr<Cycle> cycle = TakeSnapshot(now);
+  cycle->plan = scheduler::PlanNext(cycle->snapshot, options_.scheduling, now);
+  cycle_ = cycle;
+  // What the plan itself changes needs no other cycle, as long as all of it was done.
+  must_schedule_ = !CarryOut(*cycle, now) || !cycle->plan.stop.empty();
+  const absl::Time end = options_.cycle_clock();
+  const absl::Duration took = end - start;
+  // At most half of the time goes into cycles.
+  next_cycle_ = end + took;
+  metrics_->ObserveSchedulerCycle(took);
+}
+
+bool Core::CarryOut(const Cycle& cycle, absl::Time now) {
+  const scheduler::Plan& plan = cycle.plan;
+  std::map<std::string, absl::Time> blocked_since;
+  for (const auto& [uid, since] : blocked_since_) {
+    if (pending_.contains(uid)) {
+      blocked_since.emplace(uid, since);
     }
   }
-  must_schedule_ = false;
-  if (snapshot.pending.empty()) {
-    return;
+  for (const scheduler::BlockedHead& head : plan.heads) {
+    blocked_since[cycle.pending[head.job]->uid] = head.since;
   }
-  for (const auto& [name, worker] : workers_) {
-    const cluster::Inventory& inventory = worker.record.report.inventory;
-    snapshot.workers.push_back({name, inventory.device, inventory.slots, FreeSlots(name, worker),
-                                inventory.cpus, TakesWork(name, worker)});
-  }
-  const absl::Time start = absl::Now();
-  const scheduler::Plan plan = scheduler::PlanNext(snapshot, options_.scheduling, now);
-  metrics_->ObserveSchedulerCycle(absl::Now() - start);
+  blocked_since_ = std::move(blocked_since);
+  KeepHolds(cycle);
+  bool all_placed = true;
   for (const scheduler::StartGang& gang : plan.start) {
-    Place(gang, now);
-  }
-  for (const scheduler::KeepWaiting& waiting : plan.wait) {
-    if (jobs_.at(waiting.job_uid)->reason != waiting.reason) {
-      Edit(waiting.job_uid).reason = waiting.reason;
+    std::vector<std::string> workers;
+    for (const scheduler::Share& share : gang.places) {
+      workers.insert(workers.end(), static_cast<size_t>(share.ranks),
+                     std::string(cycle.snapshot.workers[share.worker].name));
     }
+    const std::string& uid = cycle.pending[gang.job]->uid;
+    if (gang.recallable) {
+      recallable_.insert(uid);
+    }
+    all_placed &= Place(uid, std::move(workers), now);
+  }
+  for (const scheduler::StopGang& stop : plan.stop) {
+    StopRequest request;
+    request.reason = ReasonOfStop(cycle, stop);
+    request.actor = "scheduler";
+    request.stopped_for = stop.for_job < 0 ? "" : cycle.pending[stop.for_job]->uid;
+    // STARTING and RUNNING can be preempted.
+    AskToStop(cycle.running[stop.running]->uid, request, now).IgnoreError();
+  }
+  std::erase_if(recallable_, [&](const std::string& uid) { return !placed_.contains(uid); });
+  for (const scheduler::KeepWaiting& waiting : plan.wait) {
+    StoreReason(cycle, waiting);
+  }
+  return all_placed;
+}
+
+void Core::KeepHolds(const Cycle& cycle) {
+  holds_.clear();
+  for (const scheduler::KeepHold& kept : cycle.plan.holds) {
+    HeldPlaces held;
+    held.until = kept.hold.until;
+    held.ranks = kept.hold.ranks;
+    for (const scheduler::Share& share : kept.hold.places) {
+      held.places.emplace_back(cycle.snapshot.workers[share.worker].name, share.ranks);
+    }
+    holds_[kept.job < 0 ? cycle.running[kept.running]->uid : cycle.pending[kept.job]->uid] =
+        std::move(held);
+  }
+}
+
+// Only the code is stored at once; the numbers of every cycle are in `cycle_`.
+void Core::StoreReason(const Cycle& cycle, const scheduler::KeepWaiting& waiting) {
+  const JobRecord& job = *cycle.pending[waiting.job];
+  const JobPtr current = Find(job.uid);
+  if (current->state == JobState::kPending && !current->held &&
+      current->reason.code != scheduler::Name(waiting.code)) {
+    Edit(job.uid).reason = scheduler::ReasonOf(cycle.snapshot, waiting);
   }
 }
 
@@ -156,20 +244,20 @@ absl::StatusOr<std::string> Core::ResolveSource(JobRecord& job) const {
   return checkpoint->path;
 }
 
-void Core::Place(const scheduler::StartGang& gang, absl::Time now) {
-  JobRecord& job = Edit(gang.job_uid);
+bool Core::Place(const std::string& job_uid, std::vector<std::string> workers, absl::Time now) {
+  JobRecord& job = Edit(job_uid);
   const absl::StatusOr<std::string> source_path = ResolveSource(job);
   if (!source_path.ok()) {
     // PENDING can always be given up.
     Move(job, JobEvent::kGiveUp, {"SOURCE_NOT_FOUND", std::string(source_path.status().message())},
          "coordinator", now)
         .IgnoreError();
-    return;
+    return false;
   }
   AttemptRecord attempt;
   attempt.number = static_cast<int32_t>(job.attempts.size()) + 1;
   attempt.epoch = ++job.epoch;
-  attempt.workers = gang.workers;
+  attempt.workers = std::move(workers);
   attempt.start_time = now;
   attempt.state_time = now;
   attempt.source_path = *source_path;
@@ -183,10 +271,12 @@ void Core::Place(const scheduler::StartGang& gang, absl::Time now) {
                                   attempt.world_size() == 1 ? " rank" : " ranks")},
        "scheduler", now)
       .IgnoreError();
+  ChargeEntry(job.project, attempt.world_size(), now);
   RecordRollback(job, attempt, now);
   job.attempts.push_back(std::move(attempt));
   IndexPlacement(job);
   G2LL_FAILPOINT("core.attempt.placed");
+  return true;
 }
 
 // A restart that goes back is a point of its own, so that followers learn of it.

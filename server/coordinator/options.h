@@ -2,11 +2,14 @@
 #define SERVER_COORDINATOR_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/coordinator/retention.h"
 #include "server/scheduler/plan.h"
+#include "server/scheduler/snapshot.h"
 
 namespace g2ll::coordinator {
 
@@ -46,6 +49,8 @@ struct CoreOptions {
   std::string storage_token;
   scheduler::SchedulingPolicy scheduling;
   RetentionPolicy retention;
+  // Measures scheduling cycles, which take at most half of the time.
+  std::function<absl::Time()> cycle_clock = absl::Now;
 };
 
 }  // namespace g2ll::coordinator

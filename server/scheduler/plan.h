@@ -2,90 +2,74 @@
 #define SERVER_SCHEDULER_PLAN_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
-#include "server/cluster/records.h"
-#include "server/cluster/states.h"
+#include "server/scheduler/preemption.h"
+#include "server/scheduler/reasons.h"
+#include "server/scheduler/snapshot.h"
 
 namespace g2ll::scheduler {
 
-// A worker as the scheduler sees it.
-struct WorkerView {
-  std::string name;
-  cluster::Device device = cluster::Device::kCpu;
-  int32_t slots = 0;
-  int32_t free_slots = 0;
-  int32_t cpus = 0;
-  // It may take new work.
-  bool ready = false;
-};
-
-// A job that waits.
-struct PendingJob {
-  std::string uid;
-  // Full name; the last word in the order, so that the order is total.
-  std::string name;
-  cluster::Priority priority = cluster::Priority::kNormal;
-  // Kept when a job recovers, so that it does not lose its turn.
-  absl::Time queue_time;
-  int32_t min_ranks = 1;
-  int32_t max_ranks = 1;
-  int32_t global_batch = 1;
-  cluster::Device device = cluster::Device::kAuto;
-  int32_t cpus_per_rank = 0;
-  // Not before this (back-off after a failure).
-  absl::Time not_before = absl::InfinitePast();
-  // What ended the attempt before, for people; empty if there was none.
-  std::string last_failure;
-  bool data_checked = false;
-  // Short names of jobs that it waits for, with their states, for example `pre (RUNNING)`.
-  std::vector<std::string> unmet_dependencies;
-};
-
-// Everything that a decision may depend on.
-struct ClusterSnapshot {
-  std::vector<WorkerView> workers;
-  std::vector<PendingJob> pending;
-};
-
-// What an operator can choose.
-struct SchedulingPolicy {
-  // Jobs behind one that waits for slots of its device wait too, so that a large
-  // gang is not starved by small ones.
-  bool strict_order = true;
-};
-
 // A whole gang with its places.
 struct StartGang {
-  std::string job_uid;
-  // Worker of each rank, by rank; ranks of one worker are neighbours.
-  std::vector<std::string> workers;
+  // Index in ClusterSnapshot::pending.
+  int32_t job = 0;
+  // Place in the order of all pending jobs, from 1.
+  int32_t position = 0;
+  // In the order of ranks: the first share holds the ranks from 0.
+  std::vector<Share> places;
+  // It goes before a job with a reservation, which may recall it.
+  bool recallable = false;
+
+  int32_t world_size() const { return SumOf(places); }
 };
 
-// A job that stays where it is, and why.
-struct KeepWaiting {
-  std::string job_uid;
-  cluster::StateReason reason;
+// The first job of the line that does not fit, by device.
+struct BlockedHead {
+  // Index in ClusterSnapshot::pending.
+  int32_t job = 0;
+  // The next snapshot must have it as `blocked_since`.
+  absl::Time since;
+  // When it can start, as far as that is known; else InfiniteFuture.
+  absl::Time start = absl::InfiniteFuture();
+  bool hard = false;
 };
 
-// Every pending job is in exactly one of the two lists.
+// Slots that are kept for a job: the next snapshot must have them again.
+struct KeepHold {
+  // Index in ClusterSnapshot::pending, or -1 if the job runs still and stops only to
+  // go on with another number of ranks: then its index in ClusterSnapshot::running.
+  int32_t job = -1;
+  int32_t running = -1;
+  Hold hold;
+};
+
+// Every pending job is either started or kept waiting; both lists are in the order
+// in which jobs were considered.
 struct Plan {
   std::vector<StartGang> start;
   std::vector<KeepWaiting> wait;
+  // Attempts to stop at a checkpoint, and all slots that are kept from now on.
+  std::vector<StopGang> stop;
+  std::vector<KeepHold> holds;
+  std::vector<BlockedHead> heads;
 };
 
-// Decides which jobs start now. Pure: the same arguments give the same plan.
-// A gang is placed as a whole or not at all, with the largest world size in
-// [min_ranks, max_ranks] that divides its global batch and fits; on one worker
-// where possible, else on as few as possible. Order: priority, then queue time,
-// then name. The reasons come from the same code that decides.
+// Decides which jobs start now. Pure: the same arguments give the same plan, and
+// the order of the snapshot's lists does not matter.
+//
+// A gang is placed as a whole or not at all, with the largest world size that its
+// limits allow and that fits; on one worker where possible, else on as few as
+// possible, then where the least is left over. One rank goes to a worker that is
+// in use already, so that whole workers stay free. Order: order.h; limits: quota.h.
+//
+// A job that does not fit may stop attempts that are less important
+// (preemption.h). The slots that it will get are held for it while they come free.
+// The first job for which that is not enough gets a reservation, and later ones
+// may go before it only where they do not delay it (backfill.h). Slots that stay
+// idle are given to attempts that run with fewer ranks than they may.
 Plan PlanNext(const ClusterSnapshot& snapshot, const SchedulingPolicy& policy, absl::Time now);
-
-// The sizes that a job may run with, largest first; empty if its global batch
-// has no divisor in [min_ranks, max_ranks].
-std::vector<int32_t> AllowedWorldSizes(const PendingJob& job);
 
 }  // namespace g2ll::scheduler
 

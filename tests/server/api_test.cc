@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "g2ll/v1/queue.grpc.pb.h"
 #include "server/storage/sha256.h"
 #include "tests/server/api_fixture.h"
 
@@ -340,6 +341,58 @@ TEST_F(ApiTest, ACheckpointIsBegunOnlyWhereThereIsRoomForIt) {
   EXPECT_EQ(net::ReasonOf(full), "DISK_LOW");
   EXPECT_THAT(metrics_.Serialize(), HasSubstr("g2ll_disk_low_total 1"));
   EXPECT_EQ(net::ReasonOf(begin(1000, 0, &response)), "STALE_EPOCH");
+}
+
+TEST_F(ApiTest, QueuesProjectsAndReasonsAreToldOverTheWire) {
+  const auto queues = v1::QueueService::NewStub(channel_);
+  grpc::ClientContext create_call;
+  v1::CreateQueueRequest create;
+  create.set_queue_id("night");
+  create.mutable_queue()->set_stop_policy(v1::Queue::HOLD);
+  create.mutable_queue()->set_reason("until nine");
+  v1::Queue queue;
+  ASSERT_TRUE(queues->CreateQueue(&create_call, create, &queue).ok());
+  EXPECT_EQ(queue.name(), "projects/default/queues/night");
+  v1::CreateJobRequest request = MakeRequest("a");
+  request.mutable_job()->mutable_spec()->mutable_pretrain()->mutable_policy()->set_queue("night");
+  v1::Job job;
+  ASSERT_TRUE(Create(request, &job).ok());
+
+  grpc::ClientContext explain_call;
+  v1::ExplainJobRequest explain;
+  explain.set_name(kJob);
+  v1::JobExplanation why;
+  ASSERT_TRUE(jobs_->ExplainJob(&explain_call, explain, &why).ok());
+  EXPECT_EQ(why.reason().code(), "QUEUE_HELD");
+  EXPECT_EQ(why.reason().message(), "queue night is held: until nine");
+  EXPECT_EQ(why.blockers(0), "projects/default/queues/night");
+  EXPECT_EQ(why.position(), 1);
+
+  grpc::ClientContext list_call;
+  v1::ListWaitingJobsResponse waiting;
+  ASSERT_TRUE(queues->ListWaitingJobs(&list_call, {}, &waiting).ok());
+  ASSERT_EQ(waiting.jobs_size(), 1);
+  EXPECT_EQ(waiting.total_size(), 1);
+  EXPECT_EQ(waiting.jobs(0).SerializeAsString(), why.SerializeAsString());
+
+  grpc::ClientContext delete_call;
+  v1::DeleteQueueRequest remove;
+  remove.set_name(queue.name());
+  google::protobuf::Empty empty;
+  const absl::Status refused =
+      net::FromGrpcStatus(queues->DeleteQueue(&delete_call, remove, &empty));
+  EXPECT_EQ(net::ReasonOf(refused), "QUEUE_NOT_EMPTY");
+
+  grpc::ClientContext project_call;
+  v1::UpdateProjectRequest update;
+  update.mutable_project()->set_name("projects/default");
+  update.mutable_project()->set_max_slots(4);
+  update.mutable_update_mask()->add_paths("max_slots");
+  v1::Project project;
+  ASSERT_TRUE(queues->UpdateProject(&project_call, update, &project).ok());
+  EXPECT_EQ(project.max_slots(), 4);
+  EXPECT_EQ(project.weight(), 1);
+  EXPECT_EQ(project.waiting_jobs(), 1);
 }
 
 TEST_F(ApiTest, AStoppingServerEndsStreamsPolitely) {

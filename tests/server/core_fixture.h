@@ -56,6 +56,7 @@ class CoreTest : public ::testing::Test {
     store_ = store::SqliteJobStore::Open(directory_.path()).value();
     hub_ = std::make_unique<telemetry::TelemetryHub>();
     options_.storage_token = kToken;
+    options_.cycle_clock = [this] { return cycle_now_ += cycle_step_; };
     core_ = std::make_unique<coordinator::Core>(options_, store_.get(), hub_.get(), &metrics_);
     ASSERT_TRUE(core_->Start(now_).ok());
     Flush();
@@ -213,6 +214,9 @@ class CoreTest : public ::testing::Test {
   std::unique_ptr<coordinator::Core> core_;
   std::shared_ptr<std::optional<absl::StatusOr<coordinator::JobPtr>>> last_answer_;
   absl::Time now_ = absl::FromUnixSeconds(1700000000);
+  // What cycles are measured by. They take no time unless a test makes them.
+  absl::Time cycle_now_ = absl::UnixEpoch();
+  absl::Duration cycle_step_;
 };
 
 }  // namespace g2ll::testing

@@ -1,224 +1,190 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <map>
-#include <random>
-#include <set>
 #include <string>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "server/scheduler/plan.h"
+#include "tests/server/plan_fixture.h"
 
 namespace g2ll::scheduler {
 namespace {
 
-const absl::Time kNow = absl::FromUnixSeconds(1000000);
+using Names = std::vector<std::string>;
 
-WorkerView MakeWorker(const std::string& name, int32_t slots, int32_t free_slots) {
-  return {name, cluster::Device::kCpu, slots, free_slots, /*cpus=*/slots * 2, /*ready=*/true};
+TEST(WorldSizesTest, AreTheDivisorsOfTheGlobalBatch) {
+  EXPECT_EQ((WorldSizes{1, 8, 12}.Largest(8)), 6);
+  EXPECT_EQ((WorldSizes{1, 8, 12}.Largest(5)), 4);
+  EXPECT_EQ((WorldSizes{5, 8, 12}.Largest(5)), 0);
+  EXPECT_EQ((WorldSizes{5, 8, 12}.Smallest()), 6);
+  EXPECT_EQ((WorldSizes{3, 3, 16}.Smallest()), 0);
+  EXPECT_EQ((WorldSizes{1, 64, 4}.Largest(64)), 4);
 }
 
-PendingJob MakeJob(const std::string& name, int32_t min_ranks, int32_t max_ranks,
-                   int32_t global_batch) {
-  PendingJob job;
-  job.uid = name;
-  job.name = name;
-  job.queue_time = kNow;
-  job.min_ranks = min_ranks;
-  job.max_ranks = max_ranks;
-  job.global_batch = global_batch;
-  job.data_checked = true;
-  return job;
+TEST(PlanNextTest, TakesTheLargestWorldSizeThatFits) {
+  FakeCluster cluster;
+  cluster.AddWorker("a", 4, 3);
+  cluster.AddJob("j", 1, 4, 8);
+
+  EXPECT_EQ(cluster.NextNamed().start["j"], (Names{"a", "a"}));  // 3 does not divide 8
 }
 
-// Code of the reason of a waiting job; empty if it does not wait.
-std::string WaitCode(const Plan& plan, const std::string& uid) {
-  for (const KeepWaiting& waiting : plan.wait) {
-    if (waiting.job_uid == uid) {
-      return waiting.reason.code;
-    }
-  }
-  return "";
+TEST(PlanNextTest, KeepsAGangOnOneWorkerWhereItHasTheLeastToSpare) {
+  FakeCluster cluster;
+  cluster.AddWorker("a", 4, 4);
+  cluster.AddWorker("b", 4, 2);
+  cluster.AddWorker("c", 4, 3);
+  cluster.AddJob("j", 2, 2);
+
+  EXPECT_EQ(cluster.NextNamed().start["j"], (Names{"b", "b"}));
 }
 
-ClusterSnapshot RandomSnapshot(std::mt19937& random) {
-  const auto upto = [&](int32_t most) {
-    return std::uniform_int_distribution<int32_t>(0, most)(random);
-  };
-  ClusterSnapshot snapshot;
-  for (int32_t i = upto(6); i > 0; --i) {
-    const int32_t slots = 1 + upto(7);
-    WorkerView worker = MakeWorker(absl::StrCat("w", i), slots, upto(slots));
-    worker.ready = upto(9) > 0;
-    worker.device = upto(3) == 0 ? cluster::Device::kCuda : cluster::Device::kCpu;
-    worker.cpus = upto(32);
-    snapshot.workers.push_back(worker);
-  }
-  for (int32_t i = upto(12); i > 0; --i) {
-    const int32_t min_ranks = 1 + upto(3);
-    PendingJob job = MakeJob(absl::StrCat("j", i), min_ranks, min_ranks + upto(6), 1 + upto(63));
-    job.priority = static_cast<cluster::Priority>(1 + upto(2));
-    job.queue_time = kNow - absl::Seconds(upto(3));
-    job.device = static_cast<cluster::Device>(1 + upto(2));
-    job.cpus_per_rank = upto(4);
-    job.not_before = upto(5) == 0 ? kNow + absl::Seconds(5) : absl::InfinitePast();
-    job.data_checked = upto(9) > 0;
-    if (upto(9) == 0) {
-      job.unmet_dependencies = {"job a (RUNNING)"};
-    }
-    snapshot.pending.push_back(job);
-  }
-  return snapshot;
+TEST(PlanNextTest, SpreadsOverTheFewestWorkersAndEndsWhereTheLeastIsLeft) {
+  FakeCluster cluster;
+  cluster.AddWorker("a", 4, 2);
+  cluster.AddWorker("b", 8, 6);
+  cluster.AddWorker("c", 8, 5);
+  cluster.AddJob("j", 8, 8);
+
+  EXPECT_EQ(cluster.NextNamed().start["j"], (Names{"b", "b", "b", "b", "b", "b", "a", "a"}));
 }
 
-// Every promise of a plan that can be read off it.
-void ExpectSound(const ClusterSnapshot& snapshot, const Plan& plan) {
-  std::map<std::string, int32_t> taken;
-  std::set<std::string> decided;
-  for (const StartGang& gang : plan.start) {
-    EXPECT_TRUE(decided.insert(gang.job_uid).second);
-    const auto job = std::find_if(snapshot.pending.begin(), snapshot.pending.end(),
-                                  [&](const PendingJob& p) { return p.uid == gang.job_uid; });
-    const auto size = static_cast<int32_t>(gang.workers.size());
-    EXPECT_GE(size, job->min_ranks);
-    EXPECT_LE(size, job->max_ranks);
-    EXPECT_EQ(job->global_batch % size, 0);
-    EXPECT_TRUE(job->data_checked && job->unmet_dependencies.empty() && job->not_before <= kNow);
-    std::set<cluster::Device> devices;
-    for (const std::string& name : gang.workers) {
-      ++taken[name];
-      const auto worker = std::find_if(snapshot.workers.begin(), snapshot.workers.end(),
-                                       [&](const WorkerView& w) { return w.name == name; });
-      EXPECT_TRUE(worker->ready);
-      EXPECT_LE(job->cpus_per_rank, worker->cpus / worker->slots);
-      devices.insert(worker->device);
-    }
-    EXPECT_EQ(devices.size(), 1u);
-  }
-  for (const WorkerView& worker : snapshot.workers) {
-    EXPECT_LE(taken[worker.name], worker.free_slots);
-  }
-  for (const KeepWaiting& waiting : plan.wait) {
-    EXPECT_TRUE(decided.insert(waiting.job_uid).second);
-    EXPECT_FALSE(waiting.reason.code.empty());
-    EXPECT_FALSE(waiting.reason.message.empty());
-  }
-  EXPECT_EQ(decided.size(), snapshot.pending.size());
-}
+TEST(PlanNextTest, OneRankGoesToAWorkerThatIsInUse) {
+  FakeCluster cluster;
+  cluster.AddWorker("a", 1, 1);
+  cluster.AddWorker("b", 8, 5);
+  cluster.AddJob("j", 1, 1);
 
-TEST(PlanNextTest, NeverSplitsAGangOrUsesASlotTwiceInRandomClusters) {
-  std::mt19937 random(7);
-  for (int i = 0; i < 3000; ++i) {
-    const ClusterSnapshot snapshot = RandomSnapshot(random);
-
-    ExpectSound(snapshot, PlanNext(snapshot, {}, kNow));
-  }
-}
-
-TEST(PlanNextTest, DoesNotDependOnTheOrderOfTheSnapshot) {
-  std::mt19937 random(11);
-  for (int i = 0; i < 500; ++i) {
-    ClusterSnapshot snapshot = RandomSnapshot(random);
-    const Plan plan = PlanNext(snapshot, {}, kNow);
-    std::shuffle(snapshot.pending.begin(), snapshot.pending.end(), random);
-    std::shuffle(snapshot.workers.begin(), snapshot.workers.end(), random);
-
-    const Plan again = PlanNext(snapshot, {}, kNow);
-
-    ASSERT_EQ(plan.start.size(), again.start.size());
-    for (size_t gang = 0; gang < plan.start.size(); ++gang) {
-      EXPECT_EQ(plan.start[gang].job_uid, again.start[gang].job_uid);
-      EXPECT_EQ(plan.start[gang].workers, again.start[gang].workers);
-    }
-  }
-}
-
-TEST(PlanNextTest, TakesTheLargestSizeThatDividesTheBatchAndFits) {
-  const ClusterSnapshot snapshot = {{MakeWorker("a", 3, 3), MakeWorker("b", 4, 4)},
-                                    {MakeJob("j", 1, 8, 18)}};
-
-  const Plan plan = PlanNext(snapshot, {}, kNow);
-
-  ASSERT_EQ(plan.start.size(), 1u);
-  EXPECT_EQ(plan.start[0].workers.size(), 6u);  // 7 are free, but 7 does not divide 18.
-}
-
-TEST(PlanNextTest, PacksAGangOnTheTightestWorker) {
-  const ClusterSnapshot snapshot = {
-      {MakeWorker("a", 8, 8), MakeWorker("b", 4, 2), MakeWorker("c", 4, 3)},
-      {MakeJob("j", 2, 2, 4)}};
-
-  const Plan plan = PlanNext(snapshot, {}, kNow);
-
-  ASSERT_EQ(plan.start.size(), 1u);
-  EXPECT_EQ(plan.start[0].workers, (std::vector<std::string>{"b", "b"}));
+  EXPECT_EQ(cluster.NextNamed().start["j"], Names{"b"});
 }
 
 TEST(PlanNextTest, HigherPriorityThenOlderThenNameComesFirst) {
-  ClusterSnapshot snapshot = {{MakeWorker("a", 1, 1)}, {}};
-  PendingJob old_job = MakeJob("b-old", 1, 1, 1);
-  old_job.queue_time = kNow - absl::Seconds(9);
-  PendingJob high = MakeJob("z-high", 1, 1, 1);
-  high.priority = cluster::Priority::kHigh;
-  snapshot.pending = {MakeJob("b", 1, 1, 1), MakeJob("a", 1, 1, 1), old_job, high};
+  FakeCluster cluster;
+  cluster.AddJob("b", 1, 1);
+  cluster.AddJob("a", 1, 1);
+  cluster.AddJob("c-old", 1, 1).queue_time = kNow - absl::Seconds(9);
+  cluster.AddJob("z-high", 1, 1).priority = cluster::Priority::kHigh;
 
-  EXPECT_EQ(PlanNext(snapshot, {}, kNow).start[0].job_uid, "z-high");
-  snapshot.pending.pop_back();
-  EXPECT_EQ(PlanNext(snapshot, {}, kNow).start[0].job_uid, "b-old");
-  snapshot.pending.pop_back();
-  EXPECT_EQ(PlanNext(snapshot, {}, kNow).start[0].job_uid, "a");
+  EXPECT_EQ(cluster.NextNamed().order, (Names{"z-high", "c-old", "a", "b"}));
 }
 
 TEST(PlanNextTest, SmallJobsDoNotOvertakeABlockedGang) {
-  const ClusterSnapshot snapshot = {{MakeWorker("a", 4, 2)},
-                                    {MakeJob("a-big", 4, 4, 4), MakeJob("b-small", 1, 1, 1)}};
+  FakeCluster cluster;
+  cluster.AddWorker("a", 4, 2);
+  cluster.AddJob("a-big", 4, 4);
+  cluster.AddJob("b-small", 1, 1);
 
-  const Plan plan = PlanNext(snapshot, {}, kNow);
+  const NamedPlan plan = cluster.NextNamed();
 
   EXPECT_TRUE(plan.start.empty());
-  EXPECT_EQ(WaitCode(plan, "a-big"), "WAITING_FOR_SLOTS");
-  EXPECT_EQ(WaitCode(plan, "b-small"), "WAITING_BEHIND");
+  EXPECT_EQ(plan.codes.at("a-big"), "WAITING_FOR_SLOTS");
+  EXPECT_EQ(plan.codes.at("b-small"), "WAITING_BEHIND");
 }
 
 TEST(PlanNextTest, AGangThatCanNeverFitBlocksNobody) {
-  const ClusterSnapshot snapshot = {{MakeWorker("a", 2, 2)},
-                                    {MakeJob("a-huge", 8, 8, 8), MakeJob("b-small", 1, 1, 1)}};
+  FakeCluster cluster;
+  cluster.AddWorker("a", 2, 2);
+  cluster.AddJob("a-huge", 8, 8);
+  cluster.AddJob("b-small", 1, 1);
 
-  const Plan plan = PlanNext(snapshot, {}, kNow);
+  const NamedPlan plan = cluster.NextNamed();
 
-  EXPECT_EQ(WaitCode(plan, "a-huge"), "TOO_FEW_SLOTS");
-  ASSERT_EQ(plan.start.size(), 1u);
-  EXPECT_EQ(plan.start[0].job_uid, "b-small");
+  EXPECT_EQ(plan.codes.at("a-huge"), "TOO_FEW_SLOTS");
+  EXPECT_TRUE(plan.start.contains("b-small"));
+}
+
+TEST(PlanNextTest, AutoIsCudaWhereEnoughSlotsHaveItEvenIfTheyAreBusy) {
+  FakeCluster cluster;
+  cluster.AddWorker("cpu", 4, 4);
+  cluster.AddWorker("gpu", 2, 0).device = cluster::Device::kCuda;
+  cluster.AddJob("two", 2, 2);
+  cluster.AddJob("three", 3, 3);
+
+  const NamedPlan plan = cluster.NextNamed();
+
+  EXPECT_EQ(plan.codes.at("two"), "WAITING_FOR_SLOTS");
+  EXPECT_EQ(plan.start.at("three"), (Names{"cpu", "cpu", "cpu"}));
+}
+
+TEST(PlanNextTest, AWorkerThatFailedAJobIsNotUsedForItAgain) {
+  FakeCluster cluster;
+  cluster.AddWorker("bad", 2, 2);
+  cluster.AddWorker("good", 2, 2);
+  cluster.AddJob("j", 1, 2).excluded_workers = {cluster.Worker("bad")};
+
+  EXPECT_EQ(cluster.NextNamed().start.at("j"), (Names{"good", "good"}));
+}
+
+TEST(PlanNextTest, AJobThatOnlyFitsOnItsExcludedWorkersSaysSo) {
+  FakeCluster cluster;
+  cluster.AddWorker("bad", 2, 2);
+  cluster.AddWorker("good", 2, 2);
+  cluster.AddJob("j", 3, 3).excluded_workers = {cluster.Worker("bad")};
+  cluster.AddJob("other", 4, 4);
+
+  const NamedPlan plan = cluster.NextNamed();
+
+  EXPECT_EQ(plan.codes.at("j"), "EXCLUDED_WORKERS");
+  EXPECT_EQ(plan.messages.at("j"),
+            "needs 3 slots with device cpu, but without the workers that failed it (bad) there are "
+            "only 2");
+  EXPECT_TRUE(plan.start.contains("other"));  // It does not wait behind the one that cannot run.
 }
 
 TEST(PlanNextTest, ReasonsHoldTheNumbers) {
-  PendingJob greedy = MakeJob("c", 1, 1, 1);
-  greedy.cpus_per_rank = 16;
-  const ClusterSnapshot snapshot = {{MakeWorker("a", 2, 1)},
-                                    {MakeJob("b", 2, 2, 2), greedy, MakeJob("d", 3, 3, 4)}};
+  FakeCluster cluster;
+  cluster.AddWorker("a", 2, 1).unknown_slots = 1;
+  cluster.AddJob("b", 2, 2);
+  cluster.AddJob("c", 1, 1);
+  cluster.AddJob("d", 3, 3, 4);
+  cluster.AddJob("e", 1, 1).cpus_per_rank = 16;
+  cluster.AddJob("f", 1, 1).unmet_dependencies = {{"x", cluster::JobState::kRunning},
+                                                  {"y", cluster::JobState::kPending}};
 
-  const Plan plan = PlanNext(snapshot, {}, kNow);
+  NamedPlan plan = cluster.NextNamed();
 
-  std::map<std::string, std::string> messages;
-  for (const KeepWaiting& waiting : plan.wait) {
-    messages[waiting.job_uid] = waiting.reason.message;
-  }
-  EXPECT_EQ(messages["b"], "needs 2 slots with device cpu; 1 slot is free of 2");
-  EXPECT_EQ(WaitCode(plan, "d"), "UNSATISFIABLE");
-  EXPECT_EQ(WaitCode(plan, "c"), "WAITING_BEHIND");
+  EXPECT_EQ(plan.messages["b"],
+            "needs 2 slots with device cpu; 1 slot is free of 2; 1 may still be in use by ranks "
+            "that were given up");
+  EXPECT_EQ(plan.codes["c"], "WAITING_BEHIND");
+  EXPECT_EQ(plan.messages["c"],
+            "needs 1 slot with device cpu; waits behind projects/p/jobs/b, which is next for them; "
+            "1 slot is free of 2");
+  EXPECT_EQ(plan.codes["d"], "UNSATISFIABLE");
+  EXPECT_EQ(plan.messages["d"],
+            "train.globalBatch 4 is a multiple of no number of ranks from 3 to 3");
+  EXPECT_EQ(plan.codes["e"], "TOO_FEW_CPUS");
+  EXPECT_EQ(plan.messages["e"], "asks for 16 CPU cores per rank, but a slot has at most 2");
+  EXPECT_EQ(plan.codes["f"], "WAITING_FOR_DEPENDENCY");
+  EXPECT_EQ(plan.messages["f"], "waits for job x (RUNNING), job y (PENDING)");
 }
 
-TEST(PlanNextTest, ARankThatAsksForMoreCoresThanASlotHasWaits) {
-  PendingJob greedy = MakeJob("j", 1, 1, 1);
-  greedy.cpus_per_rank = 16;
-  const ClusterSnapshot snapshot = {{MakeWorker("a", 2, 2)}, {greedy}};
+TEST(PlanNextTest, WorkersThatAreNotReadyTakeNothing) {
+  FakeCluster cluster;
+  WorkerView& worker = cluster.AddWorker("a", 2, 2);
+  worker.ready = false;
+  worker.cordoned = true;
+  cluster.AddJob("j", 1, 1);
 
-  const Plan plan = PlanNext(snapshot, {}, kNow);
+  NamedPlan plan = cluster.NextNamed();
+
+  EXPECT_EQ(plan.codes["j"], "NO_WORKERS");
+  EXPECT_EQ(plan.messages["j"], "needs 1 slot, but none of 1 known workers is ready (1 cordoned)");
+}
+
+TEST(PlanNextTest, BackOffSaysWhenItEndsAndWhy) {
+  FakeCluster cluster;
+  cluster.AddWorker("a", 2, 2);
+  PendingJob& job = cluster.AddJob("j", 1, 1);
+  job.not_before = kNow + absl::Seconds(60);
+  job.last_failure = "attempt 1 broke";
+
+  const Plan plan = cluster.Next();
 
   ASSERT_EQ(plan.wait.size(), 1u);
-  EXPECT_EQ(plan.wait[0].reason.code, "TOO_FEW_CPUS");
-  EXPECT_EQ(plan.wait[0].reason.message,
-            "asks for 16 CPU cores per rank, but a slot has at most 2");
+  EXPECT_EQ(plan.wait[0].next_try, kNow + absl::Seconds(60));
+  EXPECT_EQ(
+      ReasonOf(cluster.snapshot, plan.wait[0]),
+      (cluster::StateReason{"BACKOFF", "starts again at 1970-01-12T13:47:40Z; attempt 1 broke"}));
+  EXPECT_TRUE(cluster.NextNamed(kNow + absl::Seconds(60)).start.contains("j"));
 }
 
 }  // namespace
