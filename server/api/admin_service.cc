@@ -101,9 +101,10 @@ class AdminService final : public v1::AdminService::CallbackService {
     return FinishNow(call, absl::OkStatus());
   }
 
-  grpc::ServerWriteReactor<v1::FileChunk>* StreamBackup(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<v1::FileChunk>* StreamBackup(grpc::CallbackServerContext* call,
                                                         const v1::StreamBackupRequest*) override {
-    auto [driver, reactor] = StreamDriver<v1::FileChunk>::Make(context_.pool, context_.streams);
+    auto [driver, reactor] =
+        StreamDriver<v1::FileChunk>::Make(call, context_.pool, context_.streams);
     driver->Start(std::make_unique<BackupSource>(context_.backups, [weak = std::weak_ptr(driver)] {
       if (const auto live = weak.lock()) {
         live->Wake();

@@ -55,27 +55,6 @@ absl::Status CheckNames(int count) {
 
 // Ends a stream before it begins.
 template <typename Response>
-grpc::ServerWriteReactor<Response>* Refuse(const ServiceContext& context,
-                                           const absl::Status& status) {
-  auto [driver, reactor] = StreamDriver<Response>::Make(context.pool, context.streams);
-  driver->End(status);
-  return reactor;
-}
-
-// A job has no more series than this.
-constexpr int kMostNames = 256;
-
-absl::Status CheckNames(int count) {
-  if (count <= kMostNames) {
-    return absl::OkStatus();
-  }
-  return net::WithReason(absl::InvalidArgumentError(absl::StrCat(
-                             "names: ", count, " are given, at most ", kMostNames, " are allowed")),
-                         "TOO_MANY_NAMES");
-}
-
-// Ends a stream before it begins.
-template <typename Response>
 grpc::ServerWriteReactor<Response>* Refuse(grpc::CallbackServerContext* call,
                                            const ServiceContext& context,
                                            const absl::Status& status) {
