@@ -32,6 +32,7 @@ constexpr int kExitFault = 1;
 constexpr int kExitSettings = 2;
 constexpr int kIoThreads = 3;
 constexpr absl::Duration kGrace = absl::Seconds(5);
+constexpr absl::Duration kLongCycle = absl::Milliseconds(2);
 
 absl::Status WriteAddressFile(const std::string& path, const net::HostPort& grpc,
                               const net::HostPort& http) {
@@ -73,6 +74,7 @@ absl::Status Serve(const config::Settings& settings, const sigset_t& stop_signal
   core_options.lost_after = settings.lost_after;
   core_options.recovery_window = settings.recovery_window;
   core_options.storage_token = storage->token();
+  core_options.long_cycle = kLongCycle;
   coordinator::Core core(core_options, store->get(), &hub, &metrics);
   const absl::Time start_time = absl::Now();
   G2LL_RETURN_IF_ERROR(core.Start(start_time));

@@ -121,13 +121,16 @@ class JobService final : public v1::JobService::CallbackService {
     }
     G2LL_FAILPOINT("api.create.received");
     grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-    const auto answer = [reactor, response](const absl::StatusOr<JobPtr>& job) {
+    // Making the answer does not hold up the coordinator.
+    const auto answer = [reactor, response, pool = context_.pool](absl::StatusOr<JobPtr> job) {
       G2LL_FAILPOINT("api.create.committed");
-      if (job.ok()) {
-        *response = wire::ToProto(**job);
-      }
-      reactor->Finish(net::ToGrpcStatus(job.status()));
-      G2LL_FAILPOINT("api.create.answered");
+      pool->Submit([reactor, response, job = std::move(job)] {
+        if (job.ok()) {
+          *response = wire::ToProto(**job);
+        }
+        reactor->Finish(net::ToGrpcStatus(job.status()));
+        G2LL_FAILPOINT("api.create.answered");
+      });
     };
     const bool queued = context_.coordinator->Post(
         [command = *std::move(command), answer](Core& core, absl::Time now) {

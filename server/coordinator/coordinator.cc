@@ -36,6 +36,7 @@ bool Coordinator::Post(Command command) {
 void Coordinator::Run() {
   // Waiting uses the real clock; what the core sees is the clock of the options.
   absl::Time next_tick = absl::Now() + options_.tick;
+  absl::Time wake = absl::InfiniteFuture();
   while (true) {
     std::deque<Command> commands;
     bool stopped = false;
@@ -44,7 +45,7 @@ void Coordinator::Run() {
         return stopped_ || !queue_.empty();
       };
       absl::MutexLock lock(&mutex_);
-      mutex_.AwaitWithDeadline(absl::Condition(&has_work), next_tick);
+      mutex_.AwaitWithDeadline(absl::Condition(&has_work), std::min(next_tick, wake));
       commands.swap(queue_);
       stopped = stopped_;
     }
@@ -61,6 +62,8 @@ void Coordinator::Run() {
       next_tick = absl::Now() + options_.tick;
     }
     const absl::Status usable = core_->Flush(now);
+    // The core's time may run differently: what counts is how far off it is.
+    wake = absl::Now() + (core_->wake_time() - now);
     if (!usable.ok()) {
       options_.on_broken(usable);
       return;

@@ -15,6 +15,14 @@ namespace g2ll::coordinator {
 using cluster::JobRecord;
 using cluster::JobState;
 
+namespace {
+
+// A long cycle is followed by so many times its own length without one, so that commands
+// are answered in between.
+constexpr int kCyclePause = 3;
+
+}  // namespace
+
 Core::Core(CoreOptions options, store::JobStore* store, telemetry::TelemetryHub* hub,
            metrics::ServerMetrics* metrics)
     : options_(std::move(options)), store_(store), hub_(hub), metrics_(metrics) {}
@@ -41,6 +49,9 @@ absl::Status Core::LoadState() {
   uid_by_name_.clear();
   by_time_.clear();
   unfinished_.clear();
+  unchecked_.clear();
+  jobs_in_.clear();
+  waiting_in_.clear();
   placed_.clear();
   placed_on_.clear();
   checkpoints_.clear();
@@ -50,6 +61,10 @@ absl::Status Core::LoadState() {
     const std::string uid = job.uid;
     uid_by_name_[job.FullName()] = uid;
     by_time_.emplace(job.create_time, uid);
+    CountJob(job.project, job.state, 1);
+    if (!job.data_checked) {
+      unchecked_.insert(uid);
+    }
     if (!cluster::IsTerminal(job.state)) {
       unfinished_.insert(uid);
     }
@@ -134,6 +149,8 @@ absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateR
                         const std::string& actor, absl::Time now) {
   G2LL_ASSIGN_OR_RETURN(const JobState next, cluster::Transition(job.state, event));
   const JobState before = job.state;
+  CountJob(job.project, before, -1);
+  CountJob(job.project, next, 1);
   job.state = next;
   job.reason = std::move(reason);
   if (next == JobState::kRunning && job.start_time == absl::InfinitePast()) {
@@ -158,10 +175,19 @@ absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateR
   return absl::OkStatus();
 }
 
+absl::Time Core::wake_time() const {
+  return must_schedule_ ? schedule_after_ : absl::InfiniteFuture();
+}
+
 absl::Status Core::Flush(absl::Time now) {
-  if (must_schedule_) {
+  if (must_schedule_ && now >= schedule_after_) {
     must_schedule_ = false;
+    const absl::Time start = absl::Now();
     Schedule(now);
+    const absl::Duration took = absl::Now() - start;
+    if (took >= options_.long_cycle) {
+      schedule_after_ = now + took + kCyclePause * took;
+    }
   }
   const auto changed = std::exchange(edited_, {});
   store::WriteBatch batch = std::exchange(batch_, {});
@@ -237,12 +263,15 @@ void Core::Publish(const store::WriteBatch& batch,
   }
 }
 
-void Core::UpdateGauges() {
-  std::map<JobState, int64_t> jobs;
-  for (const auto& [uid, job] : jobs_) {
-    ++jobs[job->state];
+void Core::CountJob(const std::string& project, JobState state, int64_t change) {
+  jobs_in_[state] += change;
+  if (state == JobState::kPending && (waiting_in_[project] += change) == 0) {
+    waiting_in_.erase(project);
   }
-  metrics_->SetJobs(jobs);
+}
+
+void Core::UpdateGauges() {
+  metrics_->SetJobs(jobs_in_);
   std::map<cluster::WorkerState, int64_t> workers;
   for (const auto& [name, worker] : workers_) {
     ++workers[worker.record.state];
@@ -277,7 +306,6 @@ void Core::NoteSleep(absl::Duration slept) {
 void Core::Tick(absl::Time now) {
   for (auto& [name, worker] : workers_) {
     Judge(worker, now);
-    stale_workers_.insert(name);
   }
   TickChecks(now);
   const std::set<std::string> placed = placed_;

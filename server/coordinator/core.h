@@ -161,6 +161,8 @@ class Core {
   // Schedules, commits, publishes and answers. Error: the commit failed and the
   // stored state could not be read back; the process must end.
   absl::Status Flush(absl::Time now);
+  // When Flush has something to do although no command came; see options.long_cycle.
+  absl::Time wake_time() const;
 
   int64_t term() const { return term_; }
 
@@ -182,14 +184,20 @@ class Core {
     CreateJobCommand command;
     JobAnswer answer;
   };
+  // Who waits for an answer about data. Exactly one of the two: a job that is being
+  // created, or a stored one.
+  struct CheckWaiter {
+    absl::Time deadline;
+    std::optional<Creation> creation;
+    std::string job_uid;
+  };
   // A question to one worker about a data source.
   struct Check {
     cluster::DataCheck check;
     std::string worker;
-    absl::Time deadline;
-    // Exactly one of the two: a job that is being created, or a stored one.
-    std::optional<Creation> creation;
-    std::string job_uid;
+    // JobRecord::data_key of those who wait.
+    uint64_t key = 0;
+    std::vector<CheckWaiter> waiters;
   };
 
   // core.cc
@@ -206,6 +214,8 @@ class Core {
   void Publish(const store::WriteBatch& batch,
                const std::map<std::string, std::shared_ptr<cluster::JobRecord>>& changed);
   void UpdateGauges();
+  // Counts a job of a state in, or with -1 out.
+  void CountJob(const std::string& project, cluster::JobState state, int64_t change);
 
   // core_jobs.cc
   absl::StatusOr<JobPtr> Lookup(const std::string& full_name) const;
@@ -234,13 +244,21 @@ class Core {
 
   // core_checks.cc
   std::string ChooseCheckWorker() const;
-  std::string StartCheck(const cluster::JobRecord& job, const std::string& worker,
-                         absl::Time deadline);
+  // Equal data were found fine not long ago.
+  bool IsKnownFine(const cluster::JobRecord& job, absl::Time now) const;
+  // Asks a worker about the job's data, or joins an equal question that is open. False if
+  // no worker can be asked; `waiter` is as it was then.
+  bool Ask(const cluster::JobRecord& job, CheckWaiter& waiter);
+  void SendCheckTo(const std::string& id, const std::string& worker);
+  Check TakeCheck(const std::string& id);
+  void AnswerWaiter(CheckWaiter waiter, const cluster::DataCheckResult* result,
+                    const std::string& worker, absl::Time now);
   void TakeCheckResult(const std::string& worker, const cluster::DataCheckResult& result,
                        absl::Time now);
   // What is wrong as `spec.data.KEY: ...`, where KEY is the one that the worker names.
   static std::string DataFault(const cluster::DataCheckResult& result);
   void TickChecks(absl::Time now);
+  void AskForStoredJobs(absl::Time now);
 
   // core_workers.cc
   void Judge(Worker& worker, absl::Time now);
@@ -251,6 +269,7 @@ class Core {
   const std::set<std::string>& JobsOn(const std::string& worker) const;
   int32_t FreeSlots(const std::string& name, const Worker& worker) const;
   cluster::DesiredWorker DesiredOf(const std::string& name) const;
+  absl::Duration HeartbeatInterval() const;
   void PushDesired(absl::Time now);
 
   // core_attempts.cc
@@ -303,12 +322,22 @@ class Core {
   // Those of them that have a live attempt; in all, and by worker (never an empty set).
   std::set<std::string> placed_;
   std::map<std::string, std::set<std::string>> placed_on_;
+  // Unfinished jobs whose data nobody has looked at, and perhaps some more.
+  std::set<std::string> unchecked_;
+  std::map<cluster::JobState, int64_t> jobs_in_;
+  // Waiting jobs by project.
+  std::map<std::string, int64_t> waiting_in_;
   // Checkpoint ids of a job by step.
   std::map<std::string, std::map<int64_t, std::string>> checkpoints_of_;
 
   // Of this process.
   std::map<std::string, Worker> workers_;
   std::map<std::string, Check> checks_;
+  // Ids of open checks by worker, and by data key where it is known.
+  std::map<std::string, std::set<std::string>> checks_at_;
+  std::map<uint64_t, std::string> check_of_data_;
+  // Until when data that were fine need not be looked at again, by data key.
+  std::map<uint64_t, absl::Time> fine_until_;
   std::map<std::string, std::map<int64_t, JobWatch>> watches_;
   int64_t next_number_ = 1;
   absl::Time recovery_end_ = absl::InfinitePast();
@@ -319,6 +348,8 @@ class Core {
   std::vector<Answer> answers_;
   std::set<std::string> stale_workers_;
   bool must_schedule_ = false;
+  // No cycle before this.
+  absl::Time schedule_after_ = absl::InfinitePast();
   // Not OK once CloseAll was called.
   absl::Status closed_;
 };

@@ -150,11 +150,8 @@ absl::Status Core::CheckQueueExists(const std::string& project, const std::strin
 }
 
 absl::Status Core::CheckQueue(const std::string& project) const {
-  const auto waiting =
-      std::count_if(unfinished_.begin(), unfinished_.end(), [&](const std::string& uid) {
-        const JobPtr job = Find(uid);
-        return job->project == project && job->state == JobState::kPending;
-      });
+  const auto found = waiting_in_.find(project);
+  const int64_t waiting = found == waiting_in_.end() ? 0 : found->second;
   if (waiting >= options_.max_pending_jobs) {
     return net::WithReason(absl::ResourceExhaustedError(absl::StrCat(
                                "project ", project, " has ", waiting,
@@ -188,14 +185,16 @@ void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now)
   if (const absl::Status status = CheckQueue(command.job.project); !status.ok()) {
     return AnswerJob(answer, status);
   }
-  Creation creation{std::move(command), std::move(answer)};
-  const std::string worker = ChooseCheckWorker();
-  if (worker.empty()) {
-    return FinishCreation(std::move(creation), nullptr, now);
+  const bool is_fine = IsKnownFine(command.job, now);
+  CheckWaiter waiter{now + options_.create_check_timeout,
+                     Creation{std::move(command), std::move(answer)}, ""};
+  if (is_fine) {
+    cluster::DataCheckResult fine;
+    fine.ok = true;
+    FinishCreation(*std::move(waiter.creation), &fine, now);
+  } else if (!Ask(waiter.creation->command.job, waiter)) {
+    FinishCreation(*std::move(waiter.creation), nullptr, now);
   }
-  const std::string id =
-      StartCheck(creation.command.job, worker, now + options_.create_check_timeout);
-  checks_.at(id).creation = std::move(creation);
 }
 
 // `result` is what a worker found, or null if none has looked in time.
@@ -247,6 +246,10 @@ JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time no
   uid_by_name_[job->FullName()] = job->uid;
   by_time_.emplace(job->create_time, job->uid);
   unfinished_.insert(job->uid);
+  CountJob(job->project, job->state, 1);
+  if (!data_checked) {
+    unchecked_.insert(job->uid);
+  }
   AddEvent(job->uid, "user", "CREATED", "stored", now);
   must_schedule_ = true;
   G2LL_FAILPOINT("core.job.created");
@@ -275,6 +278,7 @@ absl::Status Core::DeleteJob(const JobRequest& request) {
     }
   }
   const std::string uid = job->uid;
+  CountJob(job->project, job->state, -1);
   uid_by_name_.erase(full_name);
   by_time_.erase({job->create_time, uid});
   jobs_.erase(uid);

@@ -18,6 +18,9 @@ struct CoreOptions {
   absl::Duration lost_after = absl::Seconds(20);
   // How often both sides of a session speak.
   absl::Duration heartbeat_interval = absl::Seconds(2);
+  // Workers speak less often where all of them together would report more often than
+  // this, but at least three times within a lease.
+  absl::Duration report_spacing = absl::Milliseconds(10);
   // After a start nobody is lost before this much time has passed.
   absl::Duration recovery_window = absl::Seconds(25);
   // How long CreateJob waits for a worker to look at the data.
@@ -30,6 +33,9 @@ struct CoreOptions {
   // Wait before the second restart; doubles up to the longest.
   absl::Duration first_backoff = absl::Seconds(5);
   absl::Duration longest_backoff = absl::Minutes(5);
+  // A scheduling cycle that takes so long is followed by a pause of three times its
+  // length; infinite: cycles are never held back.
+  absl::Duration long_cycle = absl::InfiniteDuration();
   // Waiting jobs of one project.
   int64_t max_pending_jobs = 1000;
   // Content of the token file of the storage root.

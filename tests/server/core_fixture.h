@@ -50,7 +50,7 @@ class CoreTest : public ::testing::Test {
     store_.reset();
     store_ = store::SqliteJobStore::Open(directory_.path()).value();
     hub_ = std::make_unique<telemetry::TelemetryHub>();
-    coordinator::CoreOptions options;
+    coordinator::CoreOptions options = options_;
     options.storage_token = kToken;
     core_ = std::make_unique<coordinator::Core>(options, store_.get(), hub_.get(), &metrics_);
     ASSERT_TRUE(core_->Start(now_).ok());
@@ -171,6 +171,8 @@ class CoreTest : public ::testing::Test {
     return checkpoint;
   }
 
+  // Taken by StartCore.
+  coordinator::CoreOptions options_;
   TemporaryDirectory directory_;
   metrics::ServerMetrics metrics_{"test"};
   std::unique_ptr<store::SqliteJobStore> store_;
