@@ -24,6 +24,14 @@ net::FieldViolation Bad(const std::string& field, const std::string& given,
   return {field, spec::Violation{field, given, allowed}.Description()};
 }
 
+// Equal for specs about whose data a worker is asked the same.
+uint64_t DataKeyOf(const v1::JobSpec& job_spec) {
+  const std::string asked = absl::StrCat(static_cast<int>(job_spec.kind_case()), "/",
+                                         static_cast<int>(job_spec.pretrain().method()), "/",
+                                         wire::SerializeDeterministic(spec::Data(job_spec)));
+  return std::stoull(storage::Sha256Hex(asked).substr(0, 16), nullptr, 16);
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadParent(const std::string& parent) {
@@ -82,6 +90,7 @@ absl::StatusOr<coordinator::CreateJobCommand> ReadCreateRequest(
   }
   command.job.name = request.job_id();
   wire::ReadSpec(job_spec, &command.job);
+  command.job.data_key = DataKeyOf(job_spec);
   command.depends_on = spec::DependsOn(job_spec);
   command.request_id = request.request_id();
   command.validate_only = request.validate_only();

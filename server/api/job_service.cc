@@ -127,16 +127,20 @@ class JobService final : public v1::JobService::CallbackService {
     }
     G2LL_FAILPOINT("api.create.received");
     auto [open, reactor] = UnaryCall::Make(call, context_.streams);
-    const auto answer = [open = open, response](const absl::StatusOr<JobPtr>& job) {
+    // Making the answer does not hold up the coordinator.
+    const auto answer = [open = open, response,
+                         pool = context_.pool](absl::StatusOr<JobPtr> job) {
       G2LL_FAILPOINT("api.create.committed");
-      if (!open->Claim()) {
-        return;
-      }
-      if (job.ok()) {
-        *response = wire::ToProto(**job);
-      }
-      open->Finish(job.status());
-      G2LL_FAILPOINT("api.create.answered");
+      pool->Submit([open, response, job = std::move(job)] {
+        if (!open->Claim()) {
+          return;
+        }
+        if (job.ok()) {
+          *response = wire::ToProto(**job);
+        }
+        open->Finish(job.status());
+        G2LL_FAILPOINT("api.create.answered");
+      });
     };
     const bool queued = context_.coordinator->Post(
         [command = *std::move(command), answer](Core& core, absl::Time now) {

@@ -163,6 +163,9 @@ struct JobRecord {
   std::string data_source;
   std::string data_split;
   bool needs_masks = false;
+  // Equal for jobs about whose data a worker would be asked the same; 0 if unknown, as
+  // after a restart.
+  uint64_t data_key = 0;
 
   JobState state = JobState::kPending;
   StateReason reason;

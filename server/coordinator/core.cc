@@ -44,6 +44,8 @@ absl::Status Core::LoadState() {
   uid_by_name_.clear();
   by_time_.clear();
   unfinished_.clear();
+  unchecked_.clear();
+  jobs_in_.clear();
   placed_.clear();
   placed_on_.clear();
   pending_.clear();
@@ -57,6 +59,10 @@ absl::Status Core::LoadState() {
     const std::string uid = job.uid;
     uid_by_name_[job.FullName()] = uid;
     by_time_.emplace(job.create_time, uid);
+    CountJob(job.state, 1);
+    if (!job.data_checked) {
+      unchecked_.insert(uid);
+    }
     if (!cluster::IsTerminal(job.state)) {
       unfinished_.insert(uid);
     }
@@ -180,6 +186,8 @@ absl::Status Core::Move(JobRecord& job, cluster::JobEvent event, cluster::StateR
                         const std::string& actor, absl::Time now) {
   G2LL_ASSIGN_OR_RETURN(const JobState next, cluster::Transition(job.state, event));
   const JobState before = job.state;
+  CountJob(before, -1);
+  CountJob(next, 1);
   job.state = next;
   job.reason = std::move(reason);
   if (next == JobState::kRunning && job.start_time == absl::InfinitePast()) {
@@ -307,11 +315,7 @@ void Core::Publish(const store::WriteBatch& batch,
 }
 
 void Core::UpdateGauges() {
-  std::map<JobState, int64_t> jobs;
-  for (const auto& [uid, job] : jobs_) {
-    ++jobs[job->state];
-  }
-  metrics_->SetJobs(jobs);
+  metrics_->SetJobs(jobs_in_);
   std::map<cluster::WorkerState, int64_t> workers;
   for (const auto& [name, worker] : workers_) {
     ++workers[worker.record.state];
@@ -347,7 +351,6 @@ void Core::NoteSleep(absl::Duration slept) {
 void Core::Tick(absl::Time now) {
   for (auto& [name, worker] : workers_) {
     Judge(worker, now);
-    stale_workers_.insert(name);
   }
   TickChecks(now);
   DrainWorkers(now);

@@ -312,14 +312,20 @@ class Core {
     CreateJobCommand command;
     JobAnswer answer;
   };
+  // Who waits for an answer about data. Exactly one of the two: a job that is being
+  // created, or a stored one.
+  struct CheckWaiter {
+    absl::Time deadline;
+    std::optional<Creation> creation;
+    std::string job_uid;
+  };
   // A question to one worker about a data source.
   struct Check {
     cluster::DataCheck check;
     std::string worker;
-    absl::Time deadline;
-    // Exactly one of the two: a job that is being created, or a stored one.
-    std::optional<Creation> creation;
-    std::string job_uid;
+    // JobRecord::data_key of those who wait.
+    uint64_t key = 0;
+    std::vector<CheckWaiter> waiters;
   };
 
   // core.cc
@@ -337,6 +343,8 @@ class Core {
   void Publish(const store::WriteBatch& batch,
                const std::map<std::string, std::shared_ptr<cluster::JobRecord>>& changed);
   void UpdateGauges();
+  // Counts a job of a state in, or with -1 out.
+  void CountJob(cluster::JobState state, int64_t change) { jobs_in_[state] += change; }
 
   // core_watch.cc
   void ResetFeed();
@@ -375,13 +383,21 @@ class Core {
 
   // core_checks.cc
   std::string ChooseCheckWorker() const;
-  std::string StartCheck(const cluster::JobRecord& job, const std::string& worker,
-                         absl::Time deadline);
+  // Equal data were found fine not long ago.
+  bool IsKnownFine(const cluster::JobRecord& job, absl::Time now) const;
+  // Asks a worker about the job's data, or joins an equal question that is open. False if
+  // no worker can be asked; `waiter` is as it was then.
+  bool Ask(const cluster::JobRecord& job, CheckWaiter& waiter);
+  void SendCheckTo(const std::string& id, const std::string& worker);
+  Check TakeCheck(const std::string& id);
+  void AnswerWaiter(CheckWaiter waiter, const cluster::DataCheckResult* result,
+                    const std::string& worker, absl::Time now);
   void TakeCheckResult(const std::string& worker, const cluster::DataCheckResult& result,
                        absl::Time now);
   // What is wrong as `spec.data.KEY: ...`, where KEY is the one that the worker names.
   static std::string DataFault(const cluster::DataCheckResult& result);
   void TickChecks(absl::Time now);
+  void AskForStoredJobs(absl::Time now);
 
   // core_workers.cc
   void Judge(Worker& worker, absl::Time now);
@@ -399,6 +415,7 @@ class Core {
   cluster::WorkerRecord RecordOf(const std::string& name, const Worker& worker) const;
   std::set<std::string> NoteAttempts(Worker& worker, absl::Time now);
   cluster::DesiredWorker DesiredOf(const std::string& name) const;
+  absl::Duration HeartbeatInterval() const;
   void PushDesired(absl::Time now);
 
   // core_nodes.cc
@@ -543,6 +560,9 @@ class Core {
   // Those of them that have a live attempt; in all, and by worker (never an empty set).
   std::set<std::string> placed_;
   std::map<std::string, std::set<std::string>> placed_on_;
+  // Unfinished jobs whose data nobody has looked at, and perhaps some more.
+  std::set<std::string> unchecked_;
+  std::map<cluster::JobState, int64_t> jobs_in_;
   // Checkpoint ids of a job by step.
   std::map<std::string, std::map<int64_t, std::string>> checkpoints_of_;
   // Those that are PENDING, and how many by project and by full name of the queue.
@@ -558,6 +578,11 @@ class Core {
   std::map<std::string, Worker> workers_;
   JobFeed feed_;
   std::map<std::string, Check> checks_;
+  // Ids of open checks by worker, and by data key where it is known.
+  std::map<std::string, std::set<std::string>> checks_at_;
+  std::map<uint64_t, std::string> check_of_data_;
+  // Until when data that were fine need not be looked at again, by data key.
+  std::map<uint64_t, absl::Time> fine_until_;
   std::map<std::string, std::map<int64_t, JobWatch>> watches_;
   JobRemover remover_;
   // Where the next tick goes on looking for what may go.

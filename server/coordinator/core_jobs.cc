@@ -174,14 +174,16 @@ void Core::CreateJob(CreateJobCommand command, JobAnswer answer, absl::Time now)
       !status.ok()) {
     return AnswerJob(answer, status);
   }
-  Creation creation{std::move(command), std::move(answer)};
-  const std::string worker = ChooseCheckWorker();
-  if (worker.empty()) {
-    return FinishCreation(std::move(creation), nullptr, now);
+  const bool is_fine = IsKnownFine(command.job, now);
+  CheckWaiter waiter{now + options_.create_check_timeout,
+                     Creation{std::move(command), std::move(answer)}, ""};
+  if (is_fine) {
+    cluster::DataCheckResult fine;
+    fine.ok = true;
+    FinishCreation(*std::move(waiter.creation), &fine, now);
+  } else if (!Ask(waiter.creation->command.job, waiter)) {
+    FinishCreation(*std::move(waiter.creation), nullptr, now);
   }
-  const std::string id =
-      StartCheck(creation.command.job, worker, now + options_.create_check_timeout);
-  checks_.at(id).creation = std::move(creation);
 }
 
 // `result` is what a worker found, or null if none has looked in time.
@@ -239,6 +241,10 @@ JobPtr Core::StoreJob(CreateJobCommand command, bool data_checked, absl::Time no
   uid_by_name_[job->FullName()] = job->uid;
   by_time_.emplace(job->create_time, job->uid);
   unfinished_.insert(job->uid);
+  CountJob(job->state, 1);
+  if (!data_checked) {
+    unchecked_.insert(job->uid);
+  }
   AddEvent(job->uid, "user", "CREATED", "stored", now);
   must_schedule_ = true;
   G2LL_FAILPOINT("core.job.created");

@@ -58,6 +58,7 @@ absl::Status Core::CheckUnused(const JobRecord& job) const {
 
 void Core::RemoveJob(const std::string& job_uid) {
   const JobPtr job = Find(job_uid);
+  CountJob(job->state, -1);
   uid_by_name_.erase(job->FullName());
   by_time_.erase({job->create_time, job_uid});
   jobs_.erase(job_uid);

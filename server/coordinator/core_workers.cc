@@ -177,12 +177,15 @@ void Core::CloseAll(const absl::Status& status) {
       worker.session = nullptr;
     }
   }
-  for (auto& [id, check] : checks_) {
-    if (check.creation.has_value()) {
-      AnswerJob(check.creation->answer, status);
+  for (const auto& [id, check] : std::exchange(checks_, {})) {
+    for (const CheckWaiter& waiter : check.waiters) {
+      if (waiter.creation.has_value()) {
+        AnswerJob(waiter.creation->answer, status);
+      }
     }
   }
-  checks_.clear();
+  checks_at_.clear();
+  check_of_data_.clear();
 }
 
 bool Core::IsRecovering(absl::Time now) const {
@@ -317,7 +320,7 @@ cluster::DesiredWorker Core::DesiredOf(const std::string& name) const {
   cluster::DesiredWorker desired;
   desired.coordinator_term = term_;
   desired.lease = options_.lease;
-  desired.heartbeat_interval = options_.heartbeat_interval;
+  desired.heartbeat_interval = HeartbeatInterval();
   desired.storage_token = options_.storage_token;
   for (const std::string& uid : JobsOn(name)) {
     const cluster::JobRecord& job = *jobs_.at(uid);
@@ -344,15 +347,21 @@ cluster::DesiredWorker Core::DesiredOf(const std::string& name) const {
     wanted.source_path = attempt->source_path;
     desired.attempts.push_back(std::move(wanted));
   }
-  for (const auto& [id, check] : checks_) {
-    if (check.worker == name) {
-      desired.data_checks.push_back(check.check);
+  if (const auto open = checks_at_.find(name); open != checks_at_.end()) {
+    for (const std::string& id : open->second) {
+      desired.data_checks.push_back(checks_.at(id).check);
     }
   }
   return desired;
 }
 
-// Sends what changed at once, and everything again at every heartbeat.
+// With many workers each speaks less often, but at least three times within its lease.
+absl::Duration Core::HeartbeatInterval() const {
+  const absl::Duration spread = options_.report_spacing * static_cast<int64_t>(workers_.size());
+  return std::max(options_.heartbeat_interval, std::min(spread, options_.lease / 3));
+}
+
+// Sends what changed at once, and everything again as the answer to a heartbeat.
 void Core::PushDesired(absl::Time now) {
   for (const std::string& name : std::exchange(stale_workers_, {})) {
     const auto found = workers_.find(name);
@@ -362,7 +371,7 @@ void Core::PushDesired(absl::Time now) {
     Worker& worker = found->second;
     cluster::DesiredWorker desired = DesiredOf(name);
     // Ticks come a little late: half an interval early is better than one too late.
-    if (desired == worker.pushed && now - worker.push_time < options_.heartbeat_interval / 2) {
+    if (desired == worker.pushed && now - worker.push_time < desired.heartbeat_interval / 2) {
       continue;
     }
     worker.session->Push(desired, {.sequence = ++worker.push_sequence,

@@ -27,6 +27,9 @@ struct CoreOptions {
   absl::Duration reconnect_grace = absl::Seconds(3);
   // How often both sides of a session speak.
   absl::Duration heartbeat_interval = absl::Seconds(2);
+  // Workers speak less often where all of them together would report more often than
+  // this, but at least three times within a lease.
+  absl::Duration report_spacing = absl::Milliseconds(10);
   // After a start nobody is lost before this much time has passed.
   absl::Duration recovery_window = absl::Seconds(25);
   // How long CreateJob waits for a worker to look at the data.

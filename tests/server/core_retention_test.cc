@@ -91,8 +91,8 @@ class RetentionCoreTest : public CoreTest {
   }
   std::vector<std::string> EventsOf(const std::string& job_uid, const std::string& type) {
     std::vector<std::string> messages;
-    const auto reader = Reader();
-    for (const cluster::EventRecord& event : reader->ReadEvents(job_uid, 1000).value()) {
+    const auto events = Reader()->ReadEvents(job_uid, 1000);
+    for (const cluster::EventRecord& event : *events) {
       if (event.type == type) {
         messages.push_back(event.message);
       }

@@ -152,8 +152,9 @@ TEST_F(TelemetryTest, AJobThatMakesUpNamesKeepsTheFirstOnes) {
   EXPECT_THAT(names, ::testing::ElementsAre("loss", "lr", "loss"));
   EXPECT_THAT(metrics_.Serialize(), ::testing::HasSubstr("{limit=\"metric_series\"} 2"));
   int told = 0;
-  for (const cluster::EventRecord& event :
-       store::OpenSqliteReader(directory_.path()).value()->ReadEvents(Job("a")->uid, 100).value()) {
+  const auto events =
+      store::OpenSqliteReader(directory_.path()).value()->ReadEvents(Job("a")->uid, 100);
+  for (const cluster::EventRecord& event : *events) {
     if (event.type == "METRIC_SERIES_LIMIT") {
       ++told;
       EXPECT_THAT(event.message, ::testing::HasSubstr("'extra'"));
