@@ -150,8 +150,7 @@ complete -c g2ll -f -a '(__g2ll_complete)'
 void AppendCommand(const CLI::App& command, const std::string& path, std::string* out) {
   *out += "\n## " + path + "\n\n```text\n";
   // Not command.help(), which would print the help of the command that was chosen.
-  std::string help =
-      command.get_formatter()->make_help(&command, path, CLI::AppFormatMode::Normal);
+  std::string help = command.get_formatter()->make_help(&command, path, CLI::AppFormatMode::Normal);
   while (!help.empty() && help.back() == '\n') help.pop_back();
   *out += help + "\n```\n";
   for (const CLI::App* below : command.get_subcommands(nullptr)) {

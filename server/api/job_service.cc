@@ -128,8 +128,7 @@ class JobService final : public v1::JobService::CallbackService {
     G2LL_FAILPOINT("api.create.received");
     auto [open, reactor] = UnaryCall::Make(call, context_.streams);
     // Making the answer does not hold up the coordinator.
-    const auto answer = [open = open, response,
-                         pool = context_.pool](absl::StatusOr<JobPtr> job) {
+    const auto answer = [open = open, response, pool = context_.pool](absl::StatusOr<JobPtr> job) {
       G2LL_FAILPOINT("api.create.committed");
       pool->Submit([open, response, job = std::move(job)] {
         if (!open->Claim()) {
