@@ -1,6 +1,7 @@
 // Every request of every service, as bytes, JSON or text, through the readers that
 // the coordinator runs. Input: position in RequestKinds() as a letter from A, form
 // (`j` JSON, `t` text, else bytes), then the message: `Bt page_size: 7`.
+#include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 #include <google/protobuf/util/json_util.h>
 
