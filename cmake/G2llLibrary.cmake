@@ -62,7 +62,7 @@ function(g2ll_test)
   add_executable(${ARG_NAME} ${ARG_SRCS})
   target_link_libraries(${ARG_NAME} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main
                                             g2ll_sanitizer)
-  if(NOT ARG_TORCH AND NOT G2LL_BESIDE_TORCH)
+  if("unit" IN_LIST ARG_LABELS AND NOT ARG_TORCH AND NOT G2LL_BESIDE_TORCH)
     set_property(GLOBAL APPEND PROPERTY G2LL_SANITIZABLE_TESTS ${ARG_NAME})
   endif()
   _g2ll_common(${ARG_NAME} "${ARG_TORCH}")

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "g2ll/v1/admin.grpc.pb.h"
+#include "proto/common/log.h"
 #include "proto/common/status_macros.h"
 #include "server/api/backup_source.h"
 #include "server/api/services.h"
@@ -138,7 +139,7 @@ class AdminService final : public v1::AdminService::CallbackService {
     }
     return AnswerWorker(
         call,
-        [name, wish, reason](Core& core, absl::Time now) {
+        [name, wish, reason = log::EscapeControl(reason)](Core& core, absl::Time now) {
           return core.SetWorkerWish(name, wish, reason, now);
         },
         response);

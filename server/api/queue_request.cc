@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "google/protobuf/field_mask.pb.h"
 #include "proto/common/grpc_status.h"
+#include "proto/common/log.h"
 #include "proto/common/spec_validation.h"
 #include "proto/common/status_macros.h"
 #include "server/api/list_jobs.h"
@@ -140,7 +141,7 @@ absl::StatusOr<cluster::QueueRecord> ReadCreateQueue(const v1::CreateQueueReques
   G2LL_RETURN_IF_ERROR(Invalid(violations, "INVALID_QUEUE"));
   queue.name = request.queue_id();
   queue.stop = StopOf(request.queue());
-  queue.reason = request.queue().reason();
+  queue.reason = log::EscapeControl(request.queue().reason());
   queue.max_waiting_jobs = request.queue().max_waiting_jobs();
   return queue;
 }
@@ -156,7 +157,7 @@ absl::StatusOr<std::function<void(cluster::QueueRecord&)>> ReadUpdateQueue(
       queue.stop = StopOf(given);
     }
     if (Has(mask, "reason")) {
-      queue.reason = given.reason();
+      queue.reason = log::EscapeControl(given.reason());
     }
     if (Has(mask, "max_waiting_jobs")) {
       queue.max_waiting_jobs = given.max_waiting_jobs();

@@ -8,17 +8,13 @@
 #include <vector>
 
 #include "absl/hash/hash.h"
-#include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/status_macros.h"
 #include "server/api/list_filter.h"
 #include "server/api/list_jobs.h"
 #include "server/api/stream_driver.h"
 #include "server/coordinator/job_feed.h"
-#include "server/storage/sha256.h"
 #include "server/wire/job_wire.h"
 
 namespace g2ll::api {
@@ -32,11 +28,6 @@ using coordinator::JobPtr;
 constexpr absl::Duration kLongestQuiet = absl::Seconds(30);
 constexpr size_t kPageJobs = 32;
 constexpr int kPagesAtOnce = 32;
-
-std::string Digest(const std::string& position, std::string_view scope) {
-  return storage::Sha256Hex(absl::StrCat("watch 1\n", position, "\n", std::string(scope)))
-      .substr(0, 16);
-}
 
 absl::Status Expired() {
   return net::WithReason(
@@ -243,28 +234,6 @@ class WatchSource final : public StreamSource<v1::WatchJobsResponse> {
 };
 
 }  // namespace
-
-std::string ResumeToken(const WatchPosition& position, std::string_view scope) {
-  const std::string text = absl::StrCat(position.seq, ".", position.uid);
-  return absl::WebSafeBase64Escape(absl::StrCat(text, ".", Digest(text, scope)));
-}
-
-absl::StatusOr<WatchPosition> ReadResumeToken(std::string_view token, std::string_view scope) {
-  std::string text;
-  WatchPosition position;
-  if (absl::WebSafeBase64Unescape(absl::string_view(token.data(), token.size()), &text)) {
-    const std::vector<std::string> parts = absl::StrSplit(text, '.');
-    if (parts.size() == 3 && absl::SimpleAtoi(parts[0], &position.seq) && position.seq >= 0 &&
-        Digest(absl::StrCat(parts[0], ".", parts[1]), scope) == parts[2]) {
-      position.uid = parts[1];
-      return position;
-    }
-  }
-  return net::WithReason(
-      absl::InvalidArgumentError("resume_token: this is none, or one of another parent or filter: "
-                                 "give the parent and filter that it came with, or no token"),
-      "BAD_RESUME_TOKEN");
-}
 
 grpc::ServerWriteReactor<v1::WatchJobsResponse>* OpenWatch(grpc::CallbackServerContext* call,
                                                            const ServiceContext& context,

@@ -4,31 +4,11 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
-#include <cstdint>
-#include <string>
-#include <string_view>
-
-#include "absl/status/statusor.h"
 #include "g2ll/v1/job.pb.h"
+#include "server/api/resume_token.h"
 #include "server/api/services.h"
 
 namespace g2ll::api {
-
-// How far a watcher of jobs has read.
-struct WatchPosition {
-  // Every change up to here was sent, or is of a job that comes yet.
-  int64_t seq = 0;
-  // While all jobs are being sent: uid of the last one. Then empty.
-  std::string uid;
-
-  bool operator==(const WatchPosition&) const = default;
-};
-
-// The token that goes on behind `position`. `scope` is what is watched; a token fits no
-// other scope.
-std::string ResumeToken(const WatchPosition& position, std::string_view scope);
-// Error: InvalidArgument BAD_RESUME_TOKEN.
-absl::StatusOr<WatchPosition> ReadResumeToken(std::string_view token, std::string_view scope);
 
 // Opens WatchJobs. Errors are those that job.proto names.
 grpc::ServerWriteReactor<v1::WatchJobsResponse>* OpenWatch(grpc::CallbackServerContext* call,

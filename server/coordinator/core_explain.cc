@@ -151,7 +151,7 @@ WaitingPage Core::ListWaiting(const std::string& project, int64_t skip, int64_t 
     if (!project.empty() && job.project != project) {
       return;
     }
-    if (page.total >= skip && page.total < skip + count) {
+    if (page.total >= skip && page.total - skip < count) {
       page.jobs.push_back(Explained(job, waiting));
     }
     ++page.total;

@@ -5,6 +5,8 @@
 
 #include "g2ll/v1/job.pb.h"
 #include "server/api/list_jobs.h"
+#include "server/api/queue_request.h"
+#include "server/api/resume_token.h"
 #include "tests/fuzz/promises.h"
 
 namespace g2ll::fuzz {
@@ -34,6 +36,33 @@ void ReadPageToken(v1::ListJobsRequest request, const std::string& token) {
   }
 }
 
+void ReadWaitingToken(const std::string& token) {
+  if (token.empty()) return;
+  v1::ListWaitingJobsRequest request;
+  request.set_page_token(token);
+  const auto query = api::ReadListWaiting(request);
+  if (!query.ok()) {
+    ExpectCleanRefusal(query.status());
+    return;
+  }
+  Expect(query->skip >= 0, "a page begins behind none or more");
+  request.set_page_token(api::WaitingPageToken(*query, query->skip));
+  const auto again = api::ReadListWaiting(request);
+  Expect(again.ok() && again->skip == query->skip, "a token that was made is read back");
+}
+
+void ReadResume(const std::string& token) {
+  constexpr char kScope[] = "default\nstate = RUNNING";
+  const auto position = api::ReadResumeToken(token, kScope);
+  if (!position.ok()) ExpectCleanRefusal(position.status());
+  // What is inside a good token comes from a store: a number and a uid.
+  const api::WatchPosition made{static_cast<int64_t>(token.size()), "0123abcd"};
+  const auto again = api::ReadResumeToken(api::ResumeToken(made, kScope), kScope);
+  Expect(again.ok() && *again == made, "a resume token that was made is read back");
+  Expect(!api::ReadResumeToken(api::ResumeToken(made, kScope), "other").ok(),
+         "a resume token fits its own scope only");
+}
+
 }  // namespace
 }  // namespace g2ll::fuzz
 
@@ -43,5 +72,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   g2ll::fuzz::ReadPageToken(request, token);
   const std::string made = g2ll::api::NextPageToken(request, {});
   g2ll::fuzz::ReadPageToken(request, token + made.substr(made.rfind('.')));
+  g2ll::fuzz::ReadWaitingToken(token);
+  g2ll::fuzz::ReadResume(token);
   return 0;
 }

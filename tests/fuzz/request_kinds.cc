@@ -10,6 +10,8 @@
 #include "g2ll/v1/worker.pb.h"
 #include "server/api/create_request.h"
 #include "server/api/list_jobs.h"
+#include "server/api/queue_request.h"
+#include "server/api/resume_token.h"
 #include "server/api/update_request.h"
 #include "server/wire/job_wire.h"
 #include "server/wire/worker_wire.h"
@@ -61,6 +63,57 @@ void ReadUpdate(const Message& message) {
     if (const absl::Status status = (*change)(job); !status.ok()) ExpectCleanRefusal(status);
     ExpectSendable(wire::ToProto(job));
   }
+}
+
+// A reader that either refuses or has something for `use`.
+template <typename Result, typename Use>
+void ExpectReadOrRefused(const absl::StatusOr<Result>& result, Use use) {
+  if (result.ok()) {
+    use(*result);
+  } else {
+    ExpectCleanRefusal(result.status());
+  }
+}
+
+void ReadCreateQueue(const Message& message) {
+  ExpectReadOrRefused(
+      api::ReadCreateQueue(As<v1::CreateQueueRequest>(message)),
+      [](const cluster::QueueRecord& queue) { ExpectPlainText(queue.reason, 4000); });
+}
+
+void ReadUpdateQueue(const Message& message) {
+  const auto& request = As<v1::UpdateQueueRequest>(message);
+  ExpectReadOrRefused(api::ReadQueueName(request.queue().name()), [](const auto&) {});
+  ExpectReadOrRefused(api::ReadUpdateQueue(request), [](const auto& change) {
+    cluster::QueueRecord queue;
+    change(queue);
+    ExpectPlainText(queue.reason, 4000);
+  });
+}
+
+void ReadUpdateProject(const Message& message) {
+  const auto& request = As<v1::UpdateProjectRequest>(message);
+  ExpectReadOrRefused(api::ReadProjectName(request.project().name()), [](const auto&) {});
+  ExpectReadOrRefused(api::ReadUpdateProject(request), [](const auto& change) {
+    cluster::ProjectRecord project;
+    change(project);
+  });
+}
+
+void ReadListWaiting(const Message& message) {
+  ExpectReadOrRefused(api::ReadListWaiting(As<v1::ListWaitingJobsRequest>(message)),
+                      [](const api::WaitingQuery& query) {
+                        Expect(query.skip >= 0 && query.page_size >= 1 && query.page_size <= 1000,
+                               "a page has 1 to 1,000 jobs");
+                      });
+}
+
+void ReadWatchJobs(const Message& message) {
+  const auto& request = As<v1::WatchJobsRequest>(message);
+  ExpectReadOrRefused(api::ReadResumeToken(request.resume_token(), request.filter()),
+                      [](const api::WatchPosition& position) {
+                        Expect(position.seq >= 0, "a position is not before the first change");
+                      });
 }
 
 void ReadSession(const Message& message) {
@@ -130,7 +183,7 @@ const std::vector<RequestKind>& RequestKinds() {
       Kind<v1::ResumeJobRequest>(),
       Kind<v1::RequeueJobRequest>(),
       Kind<v1::ExplainJobRequest>(),
-      Kind<v1::WatchJobsRequest>(),
+      Kind<v1::WatchJobsRequest>(ReadWatchJobs),
       Kind<v1::QueryMetricsRequest>(),
       Kind<v1::BeginCheckpointRequest>(),
       Kind<v1::PinCheckpointRequest>(),
@@ -141,15 +194,15 @@ const std::vector<RequestKind>& RequestKinds() {
       Kind<v1::UncordonWorkerRequest>(),
       Kind<v1::DrainWorkerRequest>(),
       Kind<v1::StreamBackupRequest>(),
-      Kind<v1::CreateQueueRequest>(),
+      Kind<v1::CreateQueueRequest>(ReadCreateQueue),
       Kind<v1::GetQueueRequest>(),
       Kind<v1::ListQueuesRequest>(),
-      Kind<v1::UpdateQueueRequest>(),
+      Kind<v1::UpdateQueueRequest>(ReadUpdateQueue),
       Kind<v1::DeleteQueueRequest>(),
-      Kind<v1::ListWaitingJobsRequest>(),
+      Kind<v1::ListWaitingJobsRequest>(ReadListWaiting),
       Kind<v1::GetProjectRequest>(),
       Kind<v1::ListProjectsRequest>(),
-      Kind<v1::UpdateProjectRequest>(),
+      Kind<v1::UpdateProjectRequest>(ReadUpdateProject),
   };
   return kinds;
 }

@@ -1,6 +1,5 @@
-# What runs with sanitizers. All else that needs no LibTorch runs with both at night.
-set(G2LL_ASAN_TESTS agent_test client_test server_test)
-set(G2LL_TSAN_TESTS agent_test server_test)
-# The threaded tests of the store and of the streams.
-set(G2LL_TSAN_FILTER_server_test "*Store*:*Api*:*Hub*:*Stream*")
+# What runs with sanitizers. At night all unit tests that need no LibTorch run with both.
+set(G2LL_ASAN_TESTS agent_test client_test scheduler_test server_test store_test stream_test)
+# Threads: the store's, the streams' and the agent's.
+set(G2LL_TSAN_TESTS agent_test store_test stream_test)
 set(G2LL_FUZZERS list_filter page_token request yaml)
