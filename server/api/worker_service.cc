@@ -10,6 +10,7 @@
 #include "server/api/session_stream.h"
 #include "server/api/unary.h"
 #include "server/wire/job_wire.h"
+#include "server/wire/worker_wire.h"
 
 namespace g2ll::api {
 namespace {
@@ -58,7 +59,7 @@ CommitCheckpointCommand ReadCommit(const v1::CommitCheckpointRequest& request) {
   command.checkpoint.path = request.path();
   command.checkpoint.sha256 = request.manifest_sha256();
   command.checkpoint.size_bytes = request.size_bytes();
-  command.checkpoint.metrics = {request.metrics().begin(), request.metrics().end()};
+  command.checkpoint.metrics = wire::MetricsOf(request);
   command.checkpoint.best = request.best();
   return command;
 }

@@ -11,6 +11,7 @@ namespace g2ll::wire {
 namespace {
 
 constexpr size_t kMostNameBytes = 256;
+constexpr size_t kMostSeries = 256;
 constexpr size_t kMostPathBytes = 4096;
 constexpr size_t kMostMessageBytes = 4096;
 
@@ -129,6 +130,15 @@ cluster::WorkerReport FromProto(const v1::SessionRequest& state) {
   }
   report.draining = state.draining();
   return report;
+}
+
+std::map<std::string, double> MetricsOf(const v1::CommitCheckpointRequest& request) {
+  std::map<std::string, double> metrics;
+  for (const auto& [name, value] : request.metrics()) {
+    if (metrics.size() == kMostSeries) break;
+    metrics[Plain(name, kMostNameBytes)] = value;
+  }
+  return metrics;
 }
 
 cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch) {

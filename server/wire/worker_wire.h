@@ -2,6 +2,7 @@
 #define SERVER_WIRE_WORKER_WIRE_H_
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "g2ll/v1/admin.pb.h"
@@ -19,6 +20,8 @@ inline constexpr size_t kMostLogBytes = 16 * 1024;
 cluster::WorkerReport FromProto(const v1::SessionRequest& state);
 cluster::TelemetryBatch FromProto(const v1::PushTelemetryRequest& batch);
 // Deadlines travel as the time that is left when it is pushed.
+// Metrics of a checkpoint, at most as many as a job has series.
+std::map<std::string, double> MetricsOf(const v1::CommitCheckpointRequest& request);
 v1::DesiredState ToProto(const cluster::DesiredWorker& desired, const cluster::PushStamp& stamp);
 
 // `job_name` gives the full name of a job uid.

@@ -151,6 +151,12 @@ void ReadTelemetry(const Message& message) {
   }
 }
 
+void ReadCommit(const Message& message) {
+  const auto metrics = wire::MetricsOf(As<v1::CommitCheckpointRequest>(message));
+  Expect(metrics.size() <= 256, "a checkpoint has at most 256 metrics");
+  for (const auto& [name, value] : metrics) ExpectPlainText(name, 256);
+}
+
 template <typename Request>
 RequestKind Kind(void (*read)(const Message&) = nullptr) {
   return {&Request::default_instance(), read};
@@ -164,7 +170,7 @@ const std::vector<RequestKind>& RequestKinds() {
       Kind<v1::ListJobsRequest>(ReadListJobs),
       Kind<v1::SessionRequest>(ReadSession),
       Kind<v1::PushTelemetryRequest>(ReadTelemetry),
-      Kind<v1::CommitCheckpointRequest>(),
+      Kind<v1::CommitCheckpointRequest>(ReadCommit),
       Kind<v1::GetJobRequest>(),
       Kind<v1::CancelJobRequest>(),
       Kind<v1::DeleteJobRequest>(),
