@@ -44,7 +44,7 @@ absl::Status CheckRoom(const storage::StorageRoot& storage, int64_t size_bytes) 
   return net::WithReason(
       absl::ResourceExhaustedError(absl::StrCat(
           "the storage root has ", free_bytes, " bytes free, a checkpoint of ", size_bytes,
-          " bytes needs ", static_cast<int64_t>(needed), ": make room there")),
+          " bytes needs ", kRoom, " times as much: make room there")),
       "DISK_LOW");
 }
 
