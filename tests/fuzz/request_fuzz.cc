@@ -58,7 +58,10 @@ std::unique_ptr<Message> Parse(const Head& head, const uint8_t* data, size_t siz
       break;
     }
   }
-  return is_read ? std::move(message) : nullptr;
+  if (!is_read) return nullptr;
+  // As it comes off the wire, which takes no text that is not UTF-8.
+  const std::string bytes = message->SerializePartialAsString();
+  return message->ParseFromString(bytes) ? std::move(message) : nullptr;
 }
 
 std::string Write(Form form, const Message& message) {
