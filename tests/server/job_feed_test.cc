@@ -136,19 +136,21 @@ TEST_F(CoreFeedTest, DeletionsOutliveARestartUntilThereAreTooMany) {
   options_.max_tombstones = 3;
   StartCore();
   FakeWorker worker = Connect("w1");
+  int64_t before_deletion = 0;
   const auto make_and_delete = [&](const std::string& name) {
     Create(MakeCommand(name));
     Report(worker);
     core_->CancelJob({"projects/default/jobs/" + name, "", ""}, false, now_).value();
     Flush();
     Reach(worker, cluster::AttemptPhase::kEnded);
+    before_deletion = core_->feed().last_seq();
     ASSERT_TRUE(core_->DeleteJob({"projects/default/jobs/" + name, "", ""}).ok());
     Flush();
   };
   make_and_delete("a");
   make_and_delete("b");
-  const int64_t seen = core_->feed().last_seq();
   make_and_delete("c");
+  const int64_t seen = before_deletion;
   EXPECT_FALSE(core_->feed().Read(0, 10).is_expired);
 
   StartCore();

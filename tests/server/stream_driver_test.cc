@@ -89,11 +89,10 @@ class StreamDriverTest : public ::testing::Test, public v1::TelemetryService::Ca
     state->last = request->from_seq();
     state->quiet = quiet_;
     state->in_next = in_next_;
-    {
-      absl::MutexLock lock(&mutex_);
-      states_[request->job()] = state;
-    }
+    // A stream that ends before it has started has no position.
     driver->Start(std::make_unique<NumberSource>(state));
+    absl::MutexLock lock(&mutex_);
+    states_[request->job()] = state;
     return reactor;
   }
 

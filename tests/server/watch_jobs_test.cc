@@ -1,9 +1,10 @@
 // WatchJobs, as its readers see it.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
-#include <thread>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -23,13 +24,28 @@ class WatchJobsTest : public ApiTest {
     grpc::ClientContext call;
     std::unique_ptr<grpc::ClientReader<v1::WatchJobsResponse>> reader;
     std::string token;
+    int messages = 0;
+    std::map<std::string, std::string> told;
 
-    // The next message as `TYPE NAME STATE`.
+    // The next message that says something new, as `TYPE NAME STATE`.
     std::string Next() {
+      while (true) {
+        const std::string text = NextMessage();
+        if (text.empty() || text == "BOOKMARK") {
+          return text;
+        }
+        const std::string name = text.substr(text.find(' ') + 1, 2);
+        if (std::exchange(told[name], text) != text) {
+          return text;
+        }
+      }
+    }
+    std::string NextMessage() {
       v1::WatchJobsResponse response;
       if (!reader->Read(&response)) {
         return "";
       }
+      ++messages;
       EXPECT_FALSE(response.resume_token().empty());
       token = response.resume_token();
       const std::string type = v1::WatchJobsResponse::Type_Name(response.type());
@@ -246,19 +262,18 @@ TEST_F(WatchJobsTest, ASlowWatcherGetsTheNewestStateAndNoMore) {
   EXPECT_EQ(watcher->UpToBookmark().size(), 1u);
 
   // Each of these is a change of the job; the watcher reads none of them now.
-  for (int64_t seq = 1; seq <= 300; ++seq) {
+  for (int64_t seq = 1; seq <= 600; ++seq) {
     PushPoints(job.uid(), seq, seq);
   }
   EndJob();
 
-  int messages = 0;
   std::string last;
   while (last != "CHANGED a CANCELLED") {
     last = watcher->Next();
     ASSERT_FALSE(last.empty());
-    ++messages;
   }
-  EXPECT_LT(messages, 320);
+  // What was on its way, and the newest state.
+  EXPECT_LT(watcher->messages, 200);
   watcher->Leave().IgnoreError();
 }
 
