@@ -89,7 +89,10 @@ int FollowUntilKilled(const std::string& address, const std::string& job, int co
 }
 
 absl::Status MeasureFollowers(const Scale& scale, Report& report) {
-  G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<Bench> bench, Bench::Start());
+  // They all come from this host.
+  const std::string streams = absl::StrCat(2 * scale.followers + 200);
+  G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<Bench> bench,
+                        Bench::Start({{"maxStreamsPerClient", streams}}));
   sim::AttemptScript script;
   script.steps = int64_t{1} << 40;
   script.step_time = absl::Seconds(1) / kStepsPerSecond;
