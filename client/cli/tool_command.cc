@@ -9,9 +9,13 @@
 namespace g2ll::cli {
 
 void AddToolCommands(CLI::App& app) {
-  app.add_subcommand("data", "Make a synthetic data set, or check a folder of images");
-  app.add_subcommand("mask", "Draw an image's regions and masks");
-  app.add_subcommand("segment", "Outline the lesion in photographs, without a server");
+  const auto add = [&app](const char* name, const char* help) {
+    app.add_subcommand(name, help)
+        ->footer(absl::StrCat("Done by g2ll-trainer: `g2ll ", name, " --help` asks it."));
+  };
+  add("data", "Make a synthetic data set, or check a folder of images");
+  add("mask", "Draw an image's regions and masks");
+  add("segment", "Outline the lesion in photographs, without a server");
 }
 
 bool IsToolCommand(const std::string& word) {
