@@ -1,29 +1,13 @@
 """A client in Python, made from nothing but the .proto files and grpcio."""
 
-import glob
-import os
-import subprocess
 import sys
-import tempfile
 import unittest
 import uuid
 
 import grpc
 
+import stubs  # noqa: F401
 import support
-
-STUBS = tempfile.TemporaryDirectory(prefix="g2ll-stubs-")
-
-
-def make_stubs():
-    proto = os.path.join(support.REPOSITORY, "proto")
-    files = [os.path.relpath(path, proto) for path in glob.glob(f"{proto}/g2ll/v1/*.proto")]
-    subprocess.run(["protoc", "--plugin=protoc-gen-grpc=/usr/bin/grpc_python_plugin", "-I", proto,
-                    f"--python_out={STUBS.name}", f"--grpc_out={STUBS.name}", *files], check=True)
-    sys.path.insert(0, STUBS.name)
-
-
-make_stubs()
 # pylint: disable=wrong-import-position,import-error
 from g2ll.v1 import admin_pb2, admin_pb2_grpc, job_pb2, job_pb2_grpc  # noqa: E402
 from g2ll.v1 import method_spec_pb2, spec_pb2, training_spec_pb2  # noqa: E402
