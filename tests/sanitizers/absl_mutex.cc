@@ -14,6 +14,7 @@
 
 #include "absl/base/config.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 
 namespace {
 
@@ -119,11 +120,9 @@ void Mutex::LockWhen(const Condition& condition) {
   real(this, condition);
 }
 
+// The library's own form calls the one with a deadline, which would be marked twice.
 bool Mutex::LockWhenWithTimeout(const Condition& condition, Duration timeout) {
-  static const auto real = Real<bool (*)(Mutex*, const Condition&, Duration)>(
-      "5Mutex19LockWhenWithTimeoutERKNS0_9ConditionENS0_8DurationE");
-  Locking marked(this, kWrite);
-  return real(this, condition, timeout);
+  return LockWhenWithDeadline(condition, Now() + timeout);
 }
 
 bool Mutex::LockWhenWithDeadline(const Condition& condition, Time deadline) {
@@ -143,12 +142,7 @@ void Mutex::Await(const Condition& condition) {
 }
 
 bool Mutex::AwaitWithTimeout(const Condition& condition, Duration timeout) {
-  static const auto real = Real<bool (*)(Mutex*, const Condition&, Duration)>(
-      "5Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE");
-  if (condition.Eval()) return true;
-  LetGo(this);
-  Locking marked(this, kWrite);
-  return real(this, condition, timeout);
+  return AwaitWithDeadline(condition, Now() + timeout);
 }
 
 bool Mutex::AwaitWithDeadline(const Condition& condition, Time deadline) {
@@ -168,11 +162,7 @@ void CondVar::Wait(Mutex* mutex) {
 }
 
 bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
-  static const auto real = Real<bool (*)(CondVar*, Mutex*, Duration)>(
-      "7CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE");
-  LetGo(mutex);
-  Locking marked(mutex, kWrite);
-  return real(this, mutex, timeout);
+  return WaitWithDeadline(mutex, Now() + timeout);
 }
 
 bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
