@@ -81,7 +81,7 @@ class ControlTest(unittest.TestCase):
         self.assertIn("modest", self.cluster.ok("why", "modest") + "modest")
 
         self.await_state("urgent", "SUCCEEDED")
-        job = self.await_state("modest", "SUCCEEDED", 180)
+        job = self.await_state("modest", "SUCCEEDED", 300)
         self.assertEqual(job["budgets"]["preemptions"], 1)
         self.assertEqual(job["attempts"][0]["outcome"], "PREEMPTED")
 
@@ -113,7 +113,7 @@ class ControlTest(unittest.TestCase):
         self.await_state("held", "SUCCEEDED", 120)
 
     def test_a_killed_coordinator_loses_nothing_and_a_backup_brings_the_past_back(self):
-        self.submit("long", updates=300)
+        self.submit("long", updates=120)
         self.await_step("long", 5)
         follower = self.cluster.follow("long")
         trainers = {trainer["pid"] for trainer in self.trainers()}
@@ -123,7 +123,7 @@ class ControlTest(unittest.TestCase):
         self.assertEqual({trainer["pid"] for trainer in self.trainers()}, trainers)
         backup = self.cluster.path("backup.db")
         self.cluster.ok("admin", "backup", "--to", backup)
-        job = self.await_state("long", "SUCCEEDED", 180)
+        job = self.await_state("long", "SUCCEEDED", 300)
         self.assertEqual(len(job["attempts"]), 1)
         output, error = follower.communicate(timeout=60)
         self.assertEqual(follower.returncode, 0, error)
