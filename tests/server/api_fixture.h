@@ -34,6 +34,9 @@ class ApiTest : public ::testing::Test {
     reader_ = Wrap(store::OpenSqliteReader(directory_.path() + "/data").value());
     storage_.emplace(storage::StorageRoot::Open(directory_.path() + "/storage").value());
     core_options_.storage_token = storage_->token();
+    // Every report is answered, so that the worker of the test, which speaks only when it
+    // has heard something, never waits in vain.
+    core_options_.heartbeat_interval = core_options_.report_spacing = absl::ZeroDuration();
     core_ = std::make_unique<coordinator::Core>(core_options_, store_.get(), &hub_, &metrics_);
     ASSERT_TRUE(core_->Start(absl::Now()).ok());
     pool_ = std::make_unique<telemetry::IoPool>(2);

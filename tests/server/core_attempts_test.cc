@@ -322,6 +322,8 @@ TEST_F(RetryTest, ARetryLandsOnAnotherHostThanTheOneThatIsToBlame) {
   ASSERT_EQ(Job("a")->excluded_workers.size(), 1u);
   EXPECT_EQ(Job("a")->excluded_workers[0].worker, "w1");
   EXPECT_THAT(Job("a")->excluded_workers[0].reason, HasSubstr("broke"));
+  RunAgain();
+  EXPECT_EQ(Job("a")->attempts.back().workers, std::vector<std::string>{"w2"});
 }
 
 TEST_F(RetryTest, AFaultOfTheJobExcludesNobody) {

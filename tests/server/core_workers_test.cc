@@ -222,8 +222,8 @@ TEST_F(WorkersTest, AnAgentThatWasReplacedGetsNoSessionAnyMore) {
 TEST_F(WorkersTest, AnswersAreNumberedAndNameTheReportThatWasHeard) {
   FakeWorker worker = Connect("w1");
   worker.report.sequence = 7;
-  Report(worker);
   Pass(absl::Seconds(2));
+  Report(worker);
   const int64_t before = worker.session->stamp().sequence;
   EXPECT_EQ(worker.session->stamp().heard_sequence, 7);
 
