@@ -272,6 +272,9 @@ void Core::RetryOrFail(JobRecord& job, absl::Time now) {
   }
   job.not_before = now + recovery.wait;
   Move(job, JobEvent::kRetry, recovery.reason, "coordinator", now).IgnoreError();
+  if (recovery.hold) {
+    HoldJob(job.uid, recovery.reason.message, now);
+  }
   if (job.desired == cluster::Desired::kPause) {
     // It broke while it was being paused: now it can be.
     Move(job, JobEvent::kPauseAsked, recovery.reason, "coordinator", now).IgnoreError();

@@ -59,11 +59,19 @@ std::vector<std::string> Holders(const Cycle& cycle, const KeepWaiting& waiting)
                job.excluded_workers.end();
   };
   std::vector<std::pair<absl::Time, std::string>> holders;
+  const bool only_stopping = waiting.code == WaitCode::kWaitingForPreemption;
+  std::set<int32_t> asked;  // In this very cycle.
+  for (const scheduler::StopGang& stop : cycle.plan.stop) {
+    if (stop.for_job == waiting.job) {
+      asked.insert(stop.running);
+    }
+  }
   for (size_t index = 0; index < cycle.running.size(); ++index) {
     const scheduler::RunningJob& attempt = cycle.snapshot.running[index];
     const bool stops_for_it =
-        waiting.code != WaitCode::kWaitingForPreemption || attempt.stops_for == job.uid;
-    if (stops_for_it && std::any_of(attempt.places.begin(), attempt.places.end(), helps)) {
+        attempt.stops_for == job.uid || asked.contains(static_cast<int32_t>(index));
+    if ((stops_for_it || !only_stopping) &&
+        std::any_of(attempt.places.begin(), attempt.places.end(), helps)) {
       holders.emplace_back(scheduler::ExpectedEnd(attempt, cycle.time),
                            cycle.running[index]->FullName());
     }

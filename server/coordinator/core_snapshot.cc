@@ -44,6 +44,17 @@ std::vector<int32_t> ExcludedOf(const JobRecord& job, const Cycle& cycle) {
   return excluded;
 }
 
+// Index of the job's queue among the stopped ones, or -1.
+int32_t StoppedQueueOf(const JobRecord& job, const Cycle& cycle) {
+  for (size_t queue = 0; queue < cycle.snapshot.queues.size(); ++queue) {
+    const scheduler::QueueView& stopped = cycle.snapshot.queues[queue];
+    if (stopped.name == job.queue && stopped.project == job.project) {
+      return static_cast<int32_t>(queue);
+    }
+  }
+  return -1;
+}
+
 absl::Duration LimitOf(const JobRecord& job) {
   return job.max_runtime > absl::ZeroDuration() ? job.max_runtime : absl::InfiniteDuration();
 }
@@ -162,12 +173,7 @@ void Core::AddPending(Cycle& cycle, const std::shared_ptr<JobRecord>& record, ab
   view.uid = job.uid;
   view.name = job.name;
   view.project = project;
-  for (size_t queue = 0; queue < cycle.snapshot.queues.size(); ++queue) {
-    const scheduler::QueueView& stopped = cycle.snapshot.queues[queue];
-    if (stopped.name == job.queue && stopped.project == job.project) {
-      view.queue = static_cast<int32_t>(queue);
-    }
-  }
+  view.queue = StoppedQueueOf(job, cycle);
   view.held = job.held;
   view.held_for = job.held ? std::string_view(job.reason.message) : std::string_view();
   view.priority = job.priority;
@@ -183,10 +189,10 @@ void Core::AddPending(Cycle& cycle, const std::shared_ptr<JobRecord>& record, ab
   }
   view.data_checked = job.data_checked;
   for (const cluster::Dependency& dependency : job.dependencies) {
-    const JobPtr parent = Find(dependency.uid);
-    // Whoever is not held although its parent failed was let go by a user.
-    if (parent != nullptr && parent->state != JobState::kSucceeded &&
-        !cluster::IsTerminal(parent->state)) {
+    // A parent that failed holds or fails the job when it ends. Whoever is not held
+    // although its parent failed was let go by a user.
+    if (const JobPtr parent = Find(dependency.uid);
+        parent != nullptr && !cluster::IsTerminal(parent->state)) {
       view.unmet_dependencies.push_back({dependency.name, parent->state});
     }
   }

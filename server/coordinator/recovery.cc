@@ -20,6 +20,11 @@ constexpr int kSigkill = 9;
 constexpr int32_t kMostWithoutProgress = 3;
 // Attempts whose host ran out of memory that end the job: a second host is tried.
 constexpr int64_t kMostOutOfMemory = 2;
+// Starts in a row that fail before the job is held until a user resumes it; the waits
+// between them.
+constexpr int32_t kMostFailedStarts = 5;
+constexpr absl::Duration kFirstStartWait = absl::Minutes(1);
+constexpr absl::Duration kLongestStartWait = absl::Hours(1);
 
 int64_t CountOutOfMemory(const JobRecord& job) {
   return std::count_if(job.attempts.begin(), job.attempts.end(), [](const AttemptRecord& attempt) {
@@ -65,15 +70,16 @@ void CountProgress(const JobRecord& job, Recovery* recovery) {
       advanced || job.kind == cluster::JobKind::kEvaluate ? 0 : recovery->without_progress + 1;
 }
 
-absl::Duration WaitBefore(int32_t failures, const CoreOptions& options) {
+// Nothing after the first failure, `first` after the second, then twice as long each time.
+absl::Duration WaitAfter(int32_t failures, absl::Duration first, absl::Duration longest) {
   if (failures <= 1) {
     return absl::ZeroDuration();
   }
-  absl::Duration wait = options.first_backoff;
-  for (int32_t i = 2; i < failures && wait < options.longest_backoff; ++i) {
+  absl::Duration wait = first;
+  for (int32_t i = 2; i < failures && wait < longest; ++i) {
     wait *= 2;
   }
-  return std::min(wait, options.longest_backoff);
+  return std::min(wait, longest);
 }
 
 }  // namespace
@@ -144,7 +150,15 @@ Recovery DecideRecovery(const JobRecord& job, const CoreOptions& options) {
                                     "last one so: ",
                                     Describe(failure))};
   }
-  recovery.wait = WaitBefore(recovery.used_retries + recovery.used_infra_retries, options);
+  recovery.wait = std::max(WaitAfter(recovery.used_retries + recovery.used_infra_retries,
+                                     options.first_backoff, options.longest_backoff),
+                           WaitAfter(recovery.failed_starts, kFirstStartWait, kLongestStartWait));
+  if (recovery.retry && recovery.failed_starts >= kMostFailedStarts) {
+    recovery.hold = true;
+    recovery.reason = {
+        "HELD", absl::StrCat(recovery.failed_starts, " starts in a row failed, the last one so: ",
+                             Describe(failure), "; resume the job when the cause is gone")};
+  }
   return recovery;
 }
 

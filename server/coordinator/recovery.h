@@ -23,6 +23,8 @@ cluster::StateReason ReasonOf(const cluster::FailureRecord& failure);
 // Whether another attempt is made, and the job's counters afterwards.
 struct Recovery {
   bool retry = false;
+  // It waits until a user resumes it; `reason` says why.
+  bool hold = false;
   // Not placed before this has passed.
   absl::Duration wait;
   // Why it is retried or given up.

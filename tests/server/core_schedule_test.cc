@@ -49,13 +49,22 @@ class ScheduleTest : public CoreTest {
     }
   }
 
-  // The attempt of one job ends; the others of the worker go on.
-  void End(FakeWorker& worker, const std::string& name) {
+  // The attempt of one job ends, with the code for it if it was asked to; the others of
+  // the worker go on.
+  void End(FakeWorker& worker, const std::string& name, int32_t code = 0) {
+    for (const cluster::DesiredAttempt& wanted : worker.session->desired().attempts) {
+      const bool asked =
+          wanted.phase == AttemptPhase::kDrain || wanted.phase == AttemptPhase::kStop;
+      if (asked && code == 0 && wanted.job_uid == Job(name)->uid) {
+        code = 75;
+      }
+    }
     for (cluster::AttemptStatus& status : worker.report.attempts) {
       if (status.job_uid == Job(name)->uid) {
         status.phase = AttemptPhase::kEnded;
         for (cluster::RankStatus& rank : status.ranks) {
           rank.exited = true;
+          rank.exit_code = code;
         }
       }
     }
@@ -127,6 +136,7 @@ TEST_F(ScheduleTest, AReasonIsStoredWhenItsCodeChangesAndToldWithTodaysNumbers) 
   Submit(worker, first);
 
   EXPECT_EQ(StateOf("first"), JobState::kStarting);
+  Pass(absl::Seconds(1));
   EXPECT_EQ(Job("big")->revision, revision);
   const cluster::JobExplanation why = Explain("big");
   EXPECT_EQ(why.slots_free, 0);
@@ -206,6 +216,28 @@ TEST_F(ScheduleTest, AChildThatIsHeldStartsWhenAUserLetsIt) {
   ASSERT_TRUE(core_->ResumeJob({.name = FullName("child"), .reason = {}, .etag = {}}, now_).ok());
   Flush();
   EXPECT_EQ(StateOf("child"), JobState::kStarting);
+}
+
+TEST_F(ScheduleTest, AGangThatNeverStartsIsHeldUntilAUserResumesIt) {
+  FakeWorker worker = Connect("w1");
+  Submit(worker, MakeCommand("a"));
+  for (int start = 1; start <= 5; ++start) {
+    ASSERT_EQ(StateOf("a"), JobState::kStarting) << "start " << start;
+    Reach(worker, AttemptPhase::kPrepared);
+    End(worker, "a", 81);  // Its collective broke before all had joined.
+    worker.report.attempts.clear();
+    PassWith(worker,
+             start < 5 ? Job("a")->not_before - now_ + absl::Seconds(1) : absl::Minutes(10));
+  }
+
+  EXPECT_EQ(StateOf("a"), JobState::kPending);
+  EXPECT_TRUE(Job("a")->held);
+  EXPECT_EQ(Job("a")->reason.code, "HELD");
+  EXPECT_THAT(Explain("a").reason.message, HasSubstr("5 starts in a row failed"));
+  EXPECT_EQ(Explain("a").advice, "resume or cancel the job");
+  ASSERT_TRUE(core_->ResumeJob({.name = FullName("a"), .reason = {}, .etag = {}}, now_).ok());
+  Flush();
+  EXPECT_EQ(StateOf("a"), JobState::kStarting);
 }
 
 TEST_F(ScheduleTest, AnElasticJobGrowsWhenSlotsStayIdle) {

@@ -141,6 +141,22 @@ TEST(RecoveryTest, AttemptsThatDidNotStartAreCountedApart) {
   EXPECT_EQ(DecideRecovery(job, {}).failed_starts, 0);
 }
 
+TEST(RecoveryTest, AGangThatFailsToStartWaitsLongerEachTimeAndIsHeldInTheEnd) {
+  JobRecord job = Broken(FailureClass::kStartTimeout);
+  job.attempts[0].run_time = absl::InfinitePast();
+  std::vector<absl::Duration> waits;
+  for (job.failed_starts = 0; job.failed_starts < 4; ++job.failed_starts) {
+    EXPECT_FALSE(DecideRecovery(job, {}).hold);
+    waits.push_back(DecideRecovery(job, {}).wait);
+  }
+
+  EXPECT_EQ(waits, (std::vector<absl::Duration>{absl::ZeroDuration(), absl::Minutes(1),
+                                                absl::Minutes(2), absl::Minutes(4)}));
+  EXPECT_TRUE(DecideRecovery(job, {}).hold);
+  EXPECT_EQ(DecideRecovery(job, {}).reason.code, "HELD");
+  EXPECT_THAT(DecideRecovery(job, {}).reason.message, HasSubstr("5 starts in a row failed"));
+}
+
 TEST(RecoveryTest, AHostThatRanOutOfMemoryIsTriedElsewhereOnce) {
   JobRecord job = Broken(FailureClass::kOutOfMemory);
   job.attempts[0].failure->signal = kSigkill;
