@@ -287,12 +287,65 @@ TEST_F(CoordinatorTest, ACommandAfterTheOtherLeadsAJobThroughItsLife) {
   EXPECT_EQ(Run({"describe", "a", "-o", "json"}), kDone) << err_.str();
   EXPECT_EQ(Json()["events"][0]["type"], "CREATED");
   EXPECT_EQ(Run({"delete", "a"}), kRefused) << err_.str();
+  EXPECT_EQ(Run({"why", "a", "-o", "json"}), kDone) << err_.str();
+  EXPECT_EQ(Json()["state"], "PENDING");
+  EXPECT_NE(Json()["stateReason"]["code"], "");
+  EXPECT_EQ(Run({"queue", "-o", "json"}), kDone) << err_.str();
+  ASSERT_EQ(Json().size(), 1u);
+  EXPECT_EQ(Json()[0]["name"], "projects/default/jobs/a");
+  EXPECT_EQ(Run({"update", "a", "--priority", "high", "-l", "study=t1", "-o", "json"}), kDone)
+      << err_.str();
+  EXPECT_EQ(Json()["spec"]["pretrain"]["policy"]["priority"], "HIGH");
+  EXPECT_EQ(Json()["labels"]["study"], "t1");
+  EXPECT_EQ(Run({"list", "-l", "study=t1", "--filter", "state = PENDING", "-o", "name"}), kDone);
+  EXPECT_EQ(out_.str(), "projects/default/jobs/a\n");
+  EXPECT_EQ(Run({"pause", "a", "-o", "json"}), kDone) << err_.str();
+  EXPECT_EQ(Json()["state"], "PAUSED");
+  EXPECT_EQ(Run({"resume", "a", "-o", "json"}), kDone) << err_.str();
+  EXPECT_EQ(Json()["state"], "PENDING");
   EXPECT_EQ(Run({"cancel", "a", "--reason", "done with it"}), kDone) << err_.str();
   EXPECT_EQ(Run({"wait", "a"}), kCancelled) << err_.str();
   EXPECT_EQ(Run({"delete", "a"}), kDone) << err_.str();
   EXPECT_EQ(Run({"get", "a"}), kNotFound);
   EXPECT_EQ(Run({"admin", "info", "-o", "json"}), kDone) << err_.str();
   EXPECT_EQ(Json()["term"], 1);
+}
+
+TEST_F(CoordinatorTest, QueuesProjectsAndWorkersCanBeGoverned) {
+  EXPECT_EQ(Run({"queue", "create", "night", "--max-waiting", "5"}), kDone) << err_.str();
+  EXPECT_EQ(Run({"queue", "create", "night"}), kRefused);
+  EXPECT_EQ(Run({"queue", "hold", "night", "--reason", "by day", "-o", "json"}), kDone)
+      << err_.str();
+  EXPECT_EQ(Json()["stopPolicy"], "HOLD");
+  EXPECT_EQ(Json()["maxWaitingJobs"], 5);
+  EXPECT_EQ(Run({"queue", "resume", "night"}), kDone) << err_.str();
+  EXPECT_EQ(Run({"queue", "delete", "night"}), kDone) << err_.str();
+  EXPECT_EQ(Run({"queue", "delete", "default"}), kRefused);
+  EXPECT_EQ(Run({"projects", "set", "derm", "--weight", "2", "-o", "json"}), kDone) << err_.str();
+  EXPECT_EQ(Json()["weight"], 2);
+  EXPECT_EQ(Run({"projects", "set", "derm", "--weight", "-1"}), kBadInput);
+  TestWorker worker(address_);
+  ASSERT_TRUE(worker.Connect());
+  EXPECT_EQ(Run({"workers", "cordon", "w1", "--reason", "new disk", "-o", "json"}), kDone)
+      << err_.str();
+  EXPECT_EQ(Json()["schedulable"], "CORDONED");
+  EXPECT_EQ(Json()["schedulableReason"], "new disk");
+  EXPECT_EQ(Run({"workers", "uncordon", "w1"}), kDone) << err_.str();
+  EXPECT_EQ(Run({"workers", "describe", "nope"}), kNotFound);
+}
+
+TEST_F(CoordinatorTest, ABackupIsAFileThatTheCoordinatorRestores) {
+  ASSERT_EQ(Submit(kOneJob), kDone) << err_.str();
+  EXPECT_EQ(Run({"admin", "backup", "--to", dir_ / "copy.db"}), kDone) << err_.str();
+  EXPECT_EQ(Run({"cancel", "a"}), kDone) << err_.str();
+  EXPECT_EQ(Run({"wait", "a"}), kCancelled) << err_.str();
+  local::StopAll({coordinator_}, absl::Seconds(20));
+  const std::string command = absl::StrCat(G2LL_COORDINATOR, " restore --from ", dir_ / "copy.db",
+                                           " --data-dir ", dir_ / "data", " >/dev/null");
+  EXPECT_EQ(system(command.c_str()), 0);
+  StartCoordinator(address_);
+
+  EXPECT_EQ(State(), "PENDING");
 }
 
 }  // namespace
