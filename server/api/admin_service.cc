@@ -106,11 +106,7 @@ class AdminService final : public v1::AdminService::CallbackService {
                                                         const v1::StreamBackupRequest*) override {
     auto [driver, reactor] =
         StreamDriver<v1::FileChunk>::Make(call, context_.pool, context_.streams);
-    driver->Start(std::make_unique<BackupSource>(context_.backups, [weak = std::weak_ptr(driver)] {
-      if (const auto live = weak.lock()) {
-        live->Wake();
-      }
-    }));
+    driver->Start(std::make_unique<BackupSource>(context_.backups));
     return reactor;
   }
 

@@ -1,10 +1,10 @@
 #ifndef SERVER_API_BACKUP_SOURCE_H_
 #define SERVER_API_BACKUP_SOURCE_H_
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "g2ll/v1/job.pb.h"
 #include "server/api/file_source.h"
@@ -17,9 +17,8 @@ namespace g2ll::api {
 // other streams have their turn and a stop does not wait for the whole.
 class BackupSource final : public StreamSource<v1::FileChunk> {
  public:
-  // `wake` asks for the next step; `maker` outlives the source.
-  BackupSource(store::BackupMaker* maker, std::function<void()> wake)
-      : maker_(maker), wake_(std::move(wake)) {}
+  // `maker` outlives the source.
+  explicit BackupSource(store::BackupMaker* maker) : maker_(maker) {}
 
   Step Next(v1::FileChunk* response, absl::Status* status) override {
     if (file_.has_value()) {
@@ -35,8 +34,7 @@ class BackupSource final : public StreamSource<v1::FileChunk> {
       const std::vector<storage::FileToSend> files = {{backup_->path(), "g2ll.db", ""}};
       file_.emplace([files] { return files; }, "BACKUP_FAILED", kPieceBytes);
     }
-    wake_();
-    return Step::kWait;
+    return Step::kAgain;
   }
 
  private:
@@ -52,7 +50,6 @@ class BackupSource final : public StreamSource<v1::FileChunk> {
   }
 
   store::BackupMaker* const maker_;
-  const std::function<void()> wake_;
   std::unique_ptr<store::Backup> backup_;
   std::optional<FileSource> file_;
 };

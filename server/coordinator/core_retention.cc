@@ -130,6 +130,9 @@ void Core::Cut(const JobRecord& job, const RetentionCut& cut, absl::Time now) {
   for (const std::string& reason : cut.reasons) {
     AddEvent(job.uid, "coordinator", "RETENTION", reason, now);
   }
+  for (const std::string& limit : cut.limits) {
+    metrics_->AddLimitHit(limit);
+  }
 }
 
 void Core::RetainJob(const std::string& job_uid, absl::Time now) {

@@ -29,6 +29,7 @@ void CutPoints(const RetentionPolicy& policy, const RetentionFacts& facts, Reten
   kept.first_metric_seq = facts.last_metric_seq - limit + 1 + limit / kPointParts;
   cut->reasons.push_back(absl::StrCat("metric points up to number ", kept.first_metric_seq - 1,
                                       " are no longer kept: a job has at most ", limit));
+  cut->limits.push_back("points_per_job");
 }
 
 // Removes the first segment; the number of the first line that stays.
@@ -62,6 +63,9 @@ void CutLogs(const RetentionPolicy& policy, const RetentionFacts& facts, absl::T
         "log lines up to number ", kept.first_log_seq - 1, " are no longer kept: ",
         too_large ? absl::StrCat("a job has at most ", policy.log_bytes_per_job >> 20, " MiB")
                   : absl::StrCat("they are older than ", Days(policy.logs))));
+    if (too_large) {
+      cut->limits.push_back("log_bytes_per_job");
+    }
   }
 }
 
@@ -88,6 +92,7 @@ RetentionCut CutForSpace(const RetentionPolicy& policy, const RetentionFacts& fa
   cut.reasons.push_back(absl::StrCat("metrics and logs are no longer kept: the store has ",
                                      used_bytes >> 20, " MiB and may have ",
                                      policy.total_bytes >> 20));
+  cut.limits.push_back("store_bytes");
   return cut;
 }
 

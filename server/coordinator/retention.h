@@ -46,6 +46,8 @@ struct RetentionCut {
   cluster::KeptTelemetry kept;
   // Why, for people; one sentence for each cut.
   std::vector<std::string> reasons;
+  // Names of the limits that were hit, for g2ll_limit_hits_total. Age is none.
+  std::vector<std::string> limits;
 };
 
 RetentionCut Retain(const RetentionPolicy& policy, const RetentionFacts& facts, absl::Time now);

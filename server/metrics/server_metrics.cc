@@ -27,9 +27,10 @@ const Histogram::BucketBoundaries kCallSeconds = {0.001, 0.0025, 0.005, 0.01, 0.
 // Every kind of stream and every limit is shown from the start, at 0, so that an alert
 // has something to compare with.
 constexpr const char* kStreamKinds[] = {"metrics", "logs", "jobs", "watch"};
-constexpr const char* kLimits[] = {"streams_per_client", "streams_total",  "slow_reader",
-                                   "stream_age",         "call_deadline",  "metric_series",
-                                   "points_per_second",  "log_line_bytes", "metric_queries"};
+constexpr const char* kLimits[] = {"streams_per_client", "streams_total",     "slow_reader",
+                                   "stream_age",         "call_deadline",     "metric_series",
+                                   "points_per_second",  "log_line_bytes",    "metric_queries",
+                                   "points_per_job",     "log_bytes_per_job", "store_bytes"};
 
 }  // namespace
 

@@ -70,8 +70,9 @@ struct WriteBatch {
   bool empty() const {
     return jobs.empty() && events.empty() && checkpoints.empty() && requests.empty() &&
            queues.empty() && projects.empty() && wishes.empty() && tombstones.empty() &&
-           deleted_queues.empty() && telemetry.empty() && cursors.empty() && kept.empty() &&
-           deleted_jobs.empty() && forgotten_jobs.empty() && forgotten_requests.empty();
+           forgotten_tombstones == 0 && deleted_queues.empty() && telemetry.empty() &&
+           cursors.empty() && kept.empty() && deleted_jobs.empty() && forgotten_jobs.empty() &&
+           forgotten_requests.empty();
   }
 };
 

@@ -216,6 +216,7 @@ TEST_F(RetentionCoreTest, PointsBeyondTheLimitGoAndTheJobIsTold) {
   EXPECT_EQ(points.size(), 99u);
   EXPECT_EQ(points.front().seq, 152);
   EXPECT_EQ(points.back().seq, 250) << "numbers go on";
+  EXPECT_THAT(metrics_.Serialize(), HasSubstr("g2ll_limit_hits_total{limit=\"points_per_job\"} 1"));
   EXPECT_THAT(EventsOf(uid, "RETENTION"), ElementsAre(HasSubstr("metric points up to number 151")));
 }
 

@@ -200,6 +200,9 @@ class MemoryStore final : public store::JobStore, public store::TelemetryReader 
     for (const auto& tombstone : batch.tombstones) {
       content->tombstones[tombstone.change_seq] = tombstone;
     }
+    std::erase_if(content->tombstones, [&](const auto& tombstone) {
+      return tombstone.first <= batch.forgotten_tombstones;
+    });
     for (const auto& [uid, kept] : batch.kept) content->kept[uid] = kept;
     for (const std::string& uid : batch.forgotten_jobs) content->removed_jobs.erase(uid);
     for (const std::string& id : batch.forgotten_requests) content->requests.erase(id);

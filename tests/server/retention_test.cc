@@ -65,6 +65,7 @@ TEST(RetentionTest, PointsBeyondTheLimitGoFromTheFrontAHundredthAtATime) {
   RetentionCut cut = Retain(policy, facts, kNow);
   EXPECT_EQ(cut.kept.first_metric_seq, 12) << "990 stay";
   EXPECT_THAT(cut.reasons, ElementsAre(HasSubstr("metric points up to number 11")));
+  EXPECT_THAT(cut.limits, ElementsAre("points_per_job"));
 
   facts.kept = cut.kept;
   facts.last_metric_seq = 1011;

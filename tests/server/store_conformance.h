@@ -385,6 +385,19 @@ TEST_P(StoreConformanceTest, QueuesProjectsWishesAndTombstonesAreKept) {
   EXPECT_EQ(state.last_change_seq, 30);
 }
 
+TEST_P(StoreConformanceTest, TombstonesAreForgottenUpToAChange) {
+  store::WriteBatch batch;
+  batch.tombstones = {{30, "u0", "default", "a"}, {31, "u1", "default", "b"}};
+  Commit(batch);
+  store::WriteBatch later;
+  later.forgotten_tombstones = 30;
+  Commit(later);
+  Reopen();
+
+  ASSERT_EQ(Load().tombstones.size(), 1u);
+  EXPECT_EQ(Load().tombstones[0].uid, "u1");
+}
+
 TEST_P(StoreConformanceTest, AnEmptyBatchIsNothing) {
   EXPECT_TRUE(store().Commit({}).ok());
   EXPECT_TRUE(Load().jobs.empty());
