@@ -52,18 +52,27 @@ class Client {
 
   // A request without `request_id` gets a random one, so that retries are safe.
   absl::StatusOr<v1::Job> CreateJob(v1::CreateJobRequest request);
+  // One job; with view FULL also its events.
   absl::StatusOr<v1::Job> GetJob(const std::string& name, v1::JobView view = v1::BASIC);
   // All pages, at most `limit` jobs; 0 is no limit. `page_size` and `page_token` of the
   // request are not used.
   absl::StatusOr<std::vector<v1::Job>> ListJobs(v1::ListJobsRequest request, int limit = 0);
-  // Not tried again where the request has an etag, which its own success changes.
+  // Changes priority, labels or limits. Not tried again where the request has an etag,
+  // which its own success changes.
   absl::StatusOr<v1::Job> UpdateJob(const v1::UpdateJobRequest& request);
+  // Asks a job to stop for good; its ranks may end in order.
   absl::StatusOr<v1::Job> CancelJob(const std::string& name, const ChangeNote& note = {});
+  // The same, but its processes are killed at once.
   absl::StatusOr<v1::Job> KillJob(const std::string& name, const ChangeNote& note = {});
+  // Asks a job to stop at a checkpoint until it is resumed.
   absl::StatusOr<v1::Job> PauseJob(const std::string& name, const ChangeNote& note = {});
+  // Lets a paused or held job go on.
   absl::StatusOr<v1::Job> ResumeJob(const std::string& name, const ChangeNote& note = {});
+  // Ends a job's attempt at a checkpoint and places it anew.
   absl::StatusOr<v1::Job> RequeueJob(const std::string& name, const ChangeNote& note = {});
+  // Removes an ended job with its metrics, logs and checkpoints.
   absl::Status DeleteJob(const std::string& name, const std::string& etag = "");
+  // Why a job stands where it stands, with numbers.
   absl::StatusOr<v1::JobExplanation> ExplainJob(const std::string& name);
 
   // Calls `on_job` with the job now and after every change until it has ended or
@@ -92,15 +101,21 @@ class Client {
                                      const std::function<void(const v1::LogLine&)>& on_line,
                                      const std::function<void(const v1::Gap&)>& on_gap,
                                      const StreamControl& control = {});
+  // Curves with a bounded number of points each.
   absl::StatusOr<v1::QueryMetricsResponse> QueryMetrics(const v1::QueryMetricsRequest& request);
 
   // --- Checkpoints and reports ---
 
+  // A job's checkpoints, newest first.
   absl::StatusOr<std::vector<v1::Checkpoint>> ListCheckpoints(const std::string& job);
+  // One checkpoint by its id.
   absl::StatusOr<v1::Checkpoint> GetCheckpoint(const std::string& id);
+  // Keeps a checkpoint from being removed by itself, or lets it go.
   absl::StatusOr<v1::Checkpoint> PinCheckpoint(const std::string& id, bool pinned);
-  // May take minutes: the server reads every file.
+  // Has the server read every file and compare digests, which may take minutes; a
+  // checkpoint that is not as it was comes back as DAMAGED.
   absl::StatusOr<v1::Checkpoint> VerifyCheckpoint(const std::string& id);
+  // Removes a checkpoint that nothing needs.
   absl::Status DeleteCheckpoint(const std::string& id);
   // Writes `model.safetensors` and `config.json` into the folder `dir`, made if
   // needed; an encoder and a segmentation decoder become one file. Every digest
@@ -117,27 +132,40 @@ class Client {
 
   // --- Queues and projects ---
 
-  // Not tried again: a second arrival would find the queue taken.
+  // Makes a queue. Not tried again: a second arrival would find it taken.
   absl::StatusOr<v1::Queue> CreateQueue(const v1::CreateQueueRequest& request);
+  // One queue with how many wait and run in it.
   absl::StatusOr<v1::Queue> GetQueue(const std::string& name);
+  // The queues of `projects/P`, or of all with `projects/-`.
   absl::StatusOr<std::vector<v1::Queue>> ListQueues(const std::string& parent);
-  // Not tried again where the request has an etag.
+  // Holds or drains a queue, lets it go on, sets its limit. Not tried again where the
+  // request has an etag.
   absl::StatusOr<v1::Queue> UpdateQueue(const v1::UpdateQueueRequest& request);
+  // Removes an empty queue.
   absl::Status DeleteQueue(const std::string& name);
-  // All pages in scheduling order. `parent`: `projects/P` or `projects/-`.
+  // Waiting jobs in scheduling order with the reason of each; all pages. `parent`: `projects/P` or
+  // `projects/-`.
   absl::StatusOr<std::vector<v1::JobExplanation>> ListWaitingJobs(const std::string& parent);
+  // One project with what it uses.
   absl::StatusOr<v1::Project> GetProject(const std::string& name);
+  // All projects by name.
   absl::StatusOr<std::vector<v1::Project>> ListProjects();
-  // Not tried again where the request has an etag.
+  // Sets share and limits. Not tried again where the request has an etag.
   absl::StatusOr<v1::Project> UpdateProject(const v1::UpdateProjectRequest& request);
 
   // --- Workers and the server ---
 
+  // All known workers by name.
   absl::StatusOr<std::vector<v1::Worker>> ListWorkers();
+  // One worker with what runs there.
   absl::StatusOr<v1::Worker> GetWorker(const std::string& name);
+  // Gives a worker no new work; what runs there goes on.
   absl::StatusOr<v1::Worker> CordonWorker(const std::string& name, const std::string& reason);
+  // Takes back cordon, drain and quarantine.
   absl::StatusOr<v1::Worker> UncordonWorker(const std::string& name);
+  // Gives a worker no new work and moves what runs there elsewhere.
   absl::StatusOr<v1::Worker> DrainWorker(const std::string& name, const std::string& reason);
+  // What the server is.
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
   // Writes a copy of the server's store to `file`, which appears whole or not at all and
   // must not exist. Errors besides the server's: ALREADY_EXISTS, DATA_LOSS, UNAVAILABLE
