@@ -295,7 +295,8 @@ class Core {
     // Attempts that it still holds although they are over, and since when.
     std::map<AttemptId, absl::Time> leftovers;
     cluster::DesiredWorker pushed;
-    absl::Time push_time = absl::InfinitePast();
+    // Its last report is not answered yet.
+    bool owes_answer = false;
     int64_t push_sequence = 0;
     // At the last scheduling cycle, and since when they have not been taken up.
     int32_t last_free_slots = 0;

@@ -89,7 +89,6 @@ absl::StatusOr<int64_t> Core::OpenSession(const WorkerReport& report,
   must_schedule_ = true;  // It can take work again.
   // A new session has seen nothing yet.
   worker.pushed = {};
-  worker.push_time = absl::InfinitePast();
   log::Info("worker connected", {{"worker", report.worker},
                                  {"incarnation", report.incarnation},
                                  {"slots", report.inventory.slots},
@@ -136,6 +135,7 @@ void Core::ReportWorker(WorkerReport report, int64_t session_id, absl::Time now)
   }
   std::erase_if(worker.seen,
                 [&](const auto& entry) { return !unfinished_.contains(entry.first.first); });
+  worker.owes_answer = true;
   stale_workers_.insert(name);
 }
 
@@ -361,7 +361,7 @@ absl::Duration Core::HeartbeatInterval() const {
   return std::max(options_.heartbeat_interval, std::min(spread, options_.lease / 3));
 }
 
-// Sends what changed at once, and everything again as the answer to a heartbeat.
+// Sends what changed, and everything again as the answer to a report.
 void Core::PushDesired(absl::Time now) {
   for (const std::string& name : std::exchange(stale_workers_, {})) {
     const auto found = workers_.find(name);
@@ -370,15 +370,14 @@ void Core::PushDesired(absl::Time now) {
     }
     Worker& worker = found->second;
     cluster::DesiredWorker desired = DesiredOf(name);
-    // Ticks come a little late: half an interval early is better than one too late.
-    if (desired == worker.pushed && now - worker.push_time < desired.heartbeat_interval / 2) {
+    if (desired == worker.pushed && !worker.owes_answer) {
       continue;
     }
     worker.session->Push(desired, {.sequence = ++worker.push_sequence,
                                    .heard_sequence = worker.record.report.sequence,
                                    .now = now});
     worker.pushed = std::move(desired);
-    worker.push_time = now;
+    worker.owes_answer = false;
   }
 }
 
