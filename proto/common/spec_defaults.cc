@@ -1,6 +1,7 @@
 #include "proto/common/spec_defaults.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -110,9 +111,11 @@ bool PreferGivenWarmup(v1::OptimSpec& optim) {
   return true;
 }
 
-// `path` is the field `field` or a group around it.
-bool Holds(std::string_view path, std::string_view field) {
-  return field.starts_with(path) && (field.size() == path.size() || field[path.size()] == '.');
+// `path` is the field `field` or a group around it. Asked for every value and every row,
+// so the length of `field` is not looked for.
+bool Holds(std::string_view path, const char* field) {
+  return std::strncmp(field, path.data(), path.size()) == 0 &&
+         (field[path.size()] == '\0' || field[path.size()] == '.');
 }
 
 // Fills `spec` in and notes where each default comes from.

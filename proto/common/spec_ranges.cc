@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "proto/common/spec_field.h"
@@ -132,11 +133,16 @@ bool Inside(const Range& range, double value) {
   return above && below;
 }
 
+// Asked for every value and every range, so the length of the range's path is not looked for.
+bool IsOf(const Range& range, std::string_view path) {
+  return std::strncmp(range.path, path.data(), path.size()) == 0 && range.path[path.size()] == '\0';
+}
+
 }  // namespace
 
 std::optional<std::string> AllowedRange(std::string_view path, const FieldDescriptor* field) {
   for (const Range& range : kRanges) {
-    if (path != range.path) continue;
+    if (!IsOf(range, path)) continue;
     return RangeText(range, field->cpp_type() != FieldDescriptor::CPPTYPE_DOUBLE);
   }
   return std::nullopt;
@@ -145,7 +151,7 @@ std::optional<std::string> AllowedRange(std::string_view path, const FieldDescri
 std::optional<std::string> RangeFault(std::string_view path, const Message& message,
                                       const FieldDescriptor* field) {
   for (const Range& range : kRanges) {
-    if (path == range.path && !Inside(range, NumberOf(message, field))) {
+    if (IsOf(range, path) && !Inside(range, NumberOf(message, field))) {
       return AllowedRange(path, field);
     }
   }
