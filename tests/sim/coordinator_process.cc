@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +17,6 @@
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -251,17 +251,12 @@ CoordinatorProcess::Usage CoordinatorProcess::usage() const {
   usage.rss_bytes = StatusField(status, "VmRSS") * 1024;
   usage.peak_rss_bytes = StatusField(status, "VmHWM") * 1024;
   usage.threads = StatusField(status, "Threads");
-  // Fields 14 and 15, counted behind the name, which may hold anything.
-  const std::string stat = ReadFile(folder + "/stat");
-  std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 1)));
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) {
-    fields >> skipped;
+  // Exact, where the times of /proc/PID/stat miss what is shorter than a timer's tick.
+  clockid_t clock = 0;
+  timespec time = {};
+  if (clock_getcpuclockid(pid_, &clock) == 0 && clock_gettime(clock, &time) == 0) {
+    usage.cpu_time = absl::DurationFromTimespec(time);
   }
-  int64_t user = 0;
-  int64_t system = 0;
-  fields >> user >> system;
-  usage.cpu_time = absl::Seconds(1) * (user + system) / sysconf(_SC_CLK_TCK);
   std::error_code error;
   for ([[maybe_unused]] const auto& file :
        std::filesystem::directory_iterator(folder + "/fd", error)) {

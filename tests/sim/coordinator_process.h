@@ -30,7 +30,7 @@ class CoordinatorProcess {
     // Path of the program; the one that was built with this library by default.
     std::string program = "";
   };
-  // What the process uses, from /proc.
+  // What the process uses.
   struct Usage {
     int64_t rss_bytes = 0;
     int64_t peak_rss_bytes = 0;

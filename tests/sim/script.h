@@ -16,6 +16,8 @@ struct AttemptScript {
   int64_t steps = 2;
   // Time of a step; zero: as fast as the coordinator stores them.
   absl::Duration step_time = absl::ZeroDuration();
+  // Shortest time between two reports; the steps in between go into one.
+  absl::Duration report_every = absl::ZeroDuration();
   // Metric points per step: `loss`, `m1`, `m2`, ...
   int32_t points_per_step = 1;
   // Log lines per step.

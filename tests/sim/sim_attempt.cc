@@ -84,6 +84,10 @@ void SimAttempt::Advance(absl::Time now) {
   if (phase_ == v1::ATTEMPT_PHASE_STOP && outbox_.pending() == 0) {
     phase_ = v1::ATTEMPT_PHASE_ENDED;
   }
+  if (now < next_report_) {
+    return;
+  }
+  const int64_t before = step_;
   while (training() && has_rank_zero() && !draining_ && commit_step_ == 0 &&
          step_ < script_.steps && outbox_.pending() < kMostPending && DueTime(step_ + 1) <= now) {
     Report(++step_, now);
@@ -91,12 +95,15 @@ void SimAttempt::Advance(absl::Time now) {
       commit_step_ = step_;
     }
   }
+  if (step_ > before) {
+    next_report_ = now + script_.report_every;
+  }
 }
 
 absl::Time SimAttempt::next_step_time() const {
   const bool waits = !training() || !has_rank_zero() || draining_ || commit_step_ != 0 ||
                      step_ >= script_.steps || outbox_.pending() >= kMostPending;
-  return waits ? absl::InfiniteFuture() : DueTime(step_ + 1);
+  return waits ? absl::InfiniteFuture() : std::max(DueTime(step_ + 1), next_report_);
 }
 
 void SimAttempt::Report(int64_t step, absl::Time now) {

@@ -76,6 +76,7 @@ class SimAttempt {
   // Asked to end behind a checkpoint.
   bool draining_ = false;
   int64_t last_commit_step_ = 0;
+  absl::Time next_report_ = absl::InfinitePast();
   // Step of a checkpoint that is written and not committed; 0 is none.
   int64_t commit_step_ = 0;
   bool committing_ = false;

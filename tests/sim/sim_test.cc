@@ -151,6 +151,21 @@ TEST_F(SimTest, AStalledWorkerIsSilentAndGoesOnWhenItWakes) {
   EXPECT_EQ(WaitForEnd("a").state(), v1::Job::SUCCEEDED);
 }
 
+TEST_F(SimTest, WorkersReportAgainAndAgain) {
+  coordinator_.reset();
+  coordinator_ = *CoordinatorProcess::Start(
+      {.directory = directory_.path(), .settings = {{"lease", "2s"}, {"lostAfter", "4s"}}});
+  client_ = std::make_unique<JobClient>(coordinator_->address());
+  StartFleet({}, 3);
+
+  EXPECT_TRUE(fleet_->WaitFor([](const FleetCounts& counts) { return counts.states >= 20; }));
+
+  EXPECT_EQ(fleet_->counts().sessions, 3);
+  for (const v1::Worker& worker : *client_->ListWorkers()) {
+    EXPECT_EQ(worker.state(), v1::Worker::READY);
+  }
+}
+
 TEST_F(SimTest, ACutConnectionEndsNoAttempt) {
   StartFleet({.steps = 3, .hold = true}, 1);
   Create(PretrainRequest("a"));

@@ -73,6 +73,7 @@ void SimWorker::Connect() {
   ++connection_;
   OpenSession();
   OpenTelemetry();
+  Beat();
 }
 
 void SimWorker::Disconnect() {
@@ -395,7 +396,15 @@ void SimWorker::SendState() {
   dirty_ = false;
   sent_time_ = now;
   session_->Write(State());
-  At(now + heartbeat_, [this] { SendState(); });
+  shared_->count([](FleetCounts& counts) { ++counts.states; });
+}
+
+// Sends the state at every heartbeat, for as long as the worker wants to be connected.
+void SimWorker::Beat() {
+  SendState();
+  const absl::Time now = absl::Now();
+  const absl::Time next = sent_time_ + heartbeat_;
+  At(next > now ? next : now + heartbeat_ / 4, [this] { Beat(); });
 }
 
 // Sends one batch of one attempt; attempts take turns.

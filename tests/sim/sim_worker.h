@@ -26,6 +26,7 @@ using AttemptKey = std::pair<std::string, int64_t>;
 struct FleetCounts {
   int64_t connected = 0;  // sessions on which the coordinator has answered, now
   int64_t sessions = 0;   // opened in all
+  int64_t states = 0;     // sent in all
   int64_t attempts_started = 0;
   int64_t attempts_ended = 0;
   int64_t items_made = 0;  // points and lines, each once
@@ -114,6 +115,7 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   // An attempt is over here.
   void Ended();
   void SendState();
+  void Beat();
   void SendTelemetry();
   v1::SessionRequest State() const;
 

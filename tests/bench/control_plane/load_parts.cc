@@ -88,9 +88,11 @@ absl::Status MeasurePoints(const Scale& scale, Report& report) {
   const int jobs = std::max(1, std::min(100, scale.workers));
   const double steps_per_second = static_cast<double>(scale.points_per_second) / jobs / kPerStep;
   sim::AttemptScript script;
-  script.steps = static_cast<int64_t>(absl::ToDoubleSeconds(scale.time) * steps_per_second);
+  // The load lasts longer than what is measured of it.
+  script.steps = static_cast<int64_t>(2 * absl::ToDoubleSeconds(scale.time) * steps_per_second);
   script.step_time = absl::Seconds(1 / steps_per_second);
   script.points_per_step = kPerStep;
+  script.report_every = absl::Milliseconds(100);
   script.hold = true;
   {
     G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<Bench> bench, Bench::Start());
@@ -99,7 +101,7 @@ absl::Status MeasurePoints(const Scale& scale, Report& report) {
     const int64_t wanted = jobs * script.steps * kPerStep;
     const double before = bench->Metric(kStored);
     const absl::Time start = absl::Now();
-    const double cores = bench->CpuCores(scale.time / 2);
+    const double cores = bench->CpuCores(scale.time);
     const double rate =
         (bench->Metric(kStored) - before) / absl::ToDoubleSeconds(absl::Now() - start);
     report.Add(absl::StrCat("points stored of ", scale.points_per_second, "/s offered"), rate, "/s",
@@ -111,7 +113,7 @@ absl::Status MeasurePoints(const Scale& scale, Report& report) {
   }
   // As fast as they are stored.
   script.step_time = absl::ZeroDuration();
-  script.steps *= 2;
+  script.report_every = absl::ZeroDuration();
   G2LL_ASSIGN_OR_RETURN(const std::unique_ptr<Bench> bench, Bench::Start());
   G2LL_RETURN_IF_ERROR(bench->StartFleet(jobs, 1, script));
   const absl::Time start = absl::Now();

@@ -82,8 +82,9 @@ absl::Status MeasureCycle(const Scale& scale, Report& report) {
              ToMilliseconds(sim::HistogramQuantile(quiet, after, kCycle, 0.99)), "ms", "<= 50");
   report.Add("memory", static_cast<double>(bench->coordinator().usage().rss_bytes) / (1 << 20),
              "MiB");
-  const double pending = bench->Metric(kPending);
   const auto wanted = static_cast<double>(scale.pending + count);
+  G2LL_RETURN_IF_ERROR(bench->WaitForMetric(kPending, wanted, kLimit));
+  const double pending = bench->Metric(kPending);
   return Expect(pending == wanted, absl::StrCat(pending, " jobs wait and not ", wanted));
 }
 
