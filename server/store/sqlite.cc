@@ -128,6 +128,26 @@ absl::Time Query::Time() {
   return absl::FromUnixMicros(Int());
 }
 
+namespace {
+
+// Pages in the log of changes from which on a commit copies them into the file.
+constexpr int kCopyFrom = 1000;
+
+// Called after every commit. SQLite's own hook forgets an error of the copy; but pages
+// whose sync failed are lost without a further word, so the commit reports it.
+int CopyLog(void*, sqlite3* connection, const char* name, int pages) {
+  if (pages < kCopyFrom) {
+    return SQLITE_OK;
+  }
+  const int code =
+      sqlite3_wal_checkpoint_v2(connection, name, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  // Where readers are in the way or there is no room, the log keeps it all until a later
+  // commit.
+  return (code & 0xff) == SQLITE_IOERR ? code : SQLITE_OK;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path, Mode mode) {
   sqlite3* connection = nullptr;
   const int flags =
@@ -140,6 +160,9 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(const std::string& path
   }
   sqlite3_extended_result_codes(connection, 1);
   sqlite3_busy_timeout(connection, 5000);
+  if (mode == Mode::kReadWrite) {
+    sqlite3_wal_hook(connection, CopyLog, nullptr);
+  }
   return database;
 }
 
