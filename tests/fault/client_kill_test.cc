@@ -27,7 +27,7 @@ class ClientKillTest : public ::testing::Test {
  protected:
   std::string WriteJob(const std::string& name) {
     const std::string path = absl::StrCat(directory_.path(), "/", name, ".yaml");
-    std::ofstream(path) << "kind: PretrainJob\nmetadata: { name: " << name
+    std::ofstream(path) << "apiVersion: g2ll/v1\nkind: PretrainJob\nmetadata: { name: " << name
                         << " }\nspec: { recipe: smoke, data: { source: \"synthetic:dermoscopy"
                            "?count=8&seed=1\" } }\n";
     return path;

@@ -26,8 +26,8 @@ struct Crash {
   std::string point;
   int64_t hit = 1;
   // Armed at the start after the crash; empty: nothing.
-  std::string second;
-  ScriptRun run;
+  std::string second = {};
+  ScriptRun run = {};
 
   std::string Name() const {
     return absl::StrCat(point, ":", hit, second.empty() ? "" : " then " + second);

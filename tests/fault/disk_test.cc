@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -92,9 +93,9 @@ TEST_F(FullDiskTest, WhatIsAcknowledgedIsStoredAndWorkGoesOnWhenThereIsRoom) {
   ASSERT_TRUE(again.ok()) << again.status();
   acknowledged["again"] = again->uid();
   keeper_->Kill();
-  ASSERT_TRUE(client_->WaitUntilServing(absl::Minutes(1)).ok());
 
-  const auto jobs = client_->ListAll();
+  const auto jobs =
+      Persist<absl::StatusOr<std::vector<v1::Job>>>([&] { return client_->ListAll(); });
   ASSERT_TRUE(jobs.ok()) << jobs.status();
   EXPECT_EQ(jobs->size(), acknowledged.size());
   int lost = 0;
@@ -136,8 +137,28 @@ TEST_F(FullDiskTest, PointsThatFoundNoRoomAreStoredLater) {
   EXPECT_EQ(sim::CountGaps(*points), 0);
 }
 
+// The first and the last hit of a point while the coordinator served, in a trace.
+std::pair<int64_t, int64_t> HitsWhileServing(const std::string& trace, const std::string& point) {
+  std::pair<int64_t, int64_t> hits;
+  bool serves = false;
+  std::ifstream file(trace);
+  std::string name;
+  int64_t hit = 0;
+  while (file >> name >> hit) {
+    if (name == "server.ready.after" || name == "server.stop.asked") {
+      serves = name == "server.ready.after";
+    } else if (serves && name == point) {
+      hits.first = hits.first == 0 ? hit : hits.first;
+      hits.second = hit;
+    }
+  }
+  return hits;
+}
+
 // A fault of the disk below SQLite, by a fail point.
 struct DiskFault {
+  friend void PrintTo(const DiskFault& fault, std::ostream* out) { *out << fault.name; }
+
   std::string name;
   std::string point;
   std::string action;
@@ -150,14 +171,17 @@ class FailingDiskTest : public ::testing::TestWithParam<DiskFault> {};
 TEST_P(FailingDiskTest, TheWorkEndsAsWithoutTheFault) {
   const DiskFault& fault = GetParam();
   const testing::TemporaryDirectory directory;
-  const ScriptRun undisturbed = RunChainScript(directory.path() + "/undisturbed", {});
+  const std::string trace = directory.path() + "/trace";
+  const ScriptRun undisturbed =
+      RunChainScript(directory.path() + "/undisturbed", {"*=trace=" + trace});
   ASSERT_EQ(absl::StrJoin(undisturbed.faults, "\n"), "");
   int ended = 0;
   int lost = 0;
-  const int runs = Count(6, 100);
+  const int runs = Count(8, 100);
+  const auto [first, last] = HitsWhileServing(trace, fault.point);
+  ASSERT_GT(last, first);
   for (int i = 0; i < runs; ++i) {
-    // From a hit on at which the schema is stored.
-    const int hit = 25 + 13 * i;
+    const int64_t hit = first + (last - first) * i / runs;
     ScriptRun run = RunChainScript(absl::StrCat(directory.path(), "/", i),
                                    {absl::StrCat(fault.point, ":", hit, "=", fault.action)});
     Compare(undisturbed.outcome, run.outcome, &run.faults);

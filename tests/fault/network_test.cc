@@ -133,10 +133,10 @@ void Spoil(const std::stop_token& stop, Relay* relay, uint64_t seed, int* cuts) 
         relay->CutAll();
         ++*cuts;
     }
-    absl::SleepFor(absl::Milliseconds(random() % 150));
+    absl::SleepFor(absl::Milliseconds(random() % 100));
     relay->SetMode(Relay::Mode::kPass);
     // Long enough for work to go on in between.
-    absl::SleepFor(absl::Milliseconds(200 + random() % 400));
+    absl::SleepFor(absl::Milliseconds(50 + random() % 100));
   }
 }
 

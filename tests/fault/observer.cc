@@ -68,14 +68,24 @@ void CheckCheckpoint(const v1::Checkpoint& checkpoint, const storage::StorageRoo
   }
 }
 
+// Calls until the coordinator answers; an error is a fault of `what`.
 template <typename Value>
-Value OrFault(absl::StatusOr<Value> value, const std::string& what,
-              std::vector<std::string>* faults) {
+Value Read(const std::function<absl::StatusOr<Value>()>& call, const std::string& what,
+           std::vector<std::string>* faults) {
+  absl::StatusOr<Value> value = Persist<absl::StatusOr<Value>>(call);
   if (!value.ok()) {
     faults->push_back(absl::StrCat(what, ": ", value.status().ToString()));
     return Value();
   }
   return *std::move(value);
+}
+
+// The same for a call about one job.
+template <typename Value>
+Value ReadOf(absl::StatusOr<Value> (sim::JobClient::*method)(const std::string&) const,
+             const sim::JobClient& client, const std::string& full_name,
+             std::vector<std::string>* faults) {
+  return Read<Value>([&] { return (client.*method)(full_name); }, full_name, faults);
 }
 
 void CompareRows(const std::string& what, const std::vector<std::string>& expected,
@@ -108,31 +118,32 @@ Outcome Observe(const sim::JobClient& client, const std::string& storage_root,
     return outcome;
   }
   std::set<std::string> names;
-  for (const v1::Job& listed : OrFault(client.ListAll(), "list", faults)) {
+  for (const v1::Job& listed :
+       Read<std::vector<v1::Job>>([&] { return client.ListAll(); }, "list", faults)) {
     const std::string& full_name = listed.name();
     const std::string name = ShortName(full_name);
     if (!names.insert(full_name).second) {
       faults->push_back(absl::StrCat(full_name, " is listed twice"));
     }
-    const v1::Job job = OrFault(client.Get(full_name), full_name, faults);
+    const v1::Job job = ReadOf(&sim::JobClient::Get, client, full_name, faults);
     CheckMoves(job, faults);
     std::string& text = outcome.jobs[name];
     text = absl::StrCat(v1::Job::State_Name(job.state()), ", attempts ", job.attempts_size(),
                         ", step ", job.progress().step(), ", labels ", job.labels_size(),
                         ", checkpoints");
     for (const v1::Checkpoint& checkpoint :
-         OrFault(client.ListCheckpoints(full_name), full_name, faults)) {
+         ReadOf(&sim::JobClient::ListCheckpoints, client, full_name, faults)) {
       absl::StrAppend(&text, " ", checkpoint.step());
       CheckCheckpoint(checkpoint, *storage, faults);
     }
-    const auto points = OrFault(client.ReadMetrics(full_name), full_name, faults);
+    const auto points = ReadOf(&sim::JobClient::ReadMetrics, client, full_name, faults);
     if (const int64_t gaps = sim::CountGaps(points); gaps != 0) {
       faults->push_back(absl::StrCat(full_name, ": ", gaps, " gaps in its points"));
     }
     for (const v1::MetricPoint& point : points) {
       outcome.points[name].push_back(Text(point));
     }
-    const auto lines = OrFault(client.ReadLogs(full_name), full_name, faults);
+    const auto lines = ReadOf(&sim::JobClient::ReadLogs, client, full_name, faults);
     if (const int64_t gaps = sim::CountGaps(lines); gaps != 0) {
       faults->push_back(absl::StrCat(full_name, ": ", gaps, " gaps in its log"));
     }

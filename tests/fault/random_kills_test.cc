@@ -134,7 +134,8 @@ class RandomKillsTest : public ::testing::Test {
 
   // Every step of a job is there with its value, whatever was repeated.
   void CheckPoints(const PlannedJob& job) {
-    const auto points = client_.ReadMetrics(job.FullName());
+    const auto points = Persist<absl::StatusOr<std::vector<v1::MetricPoint>>>(
+        [&] { return client_.ReadMetrics(job.FullName()); });
     ASSERT_TRUE(points.ok()) << points.status();
     EXPECT_EQ(sim::CountGaps(*points), 0) << job.FullName();
     std::map<std::pair<std::string, int64_t>, double> values;
