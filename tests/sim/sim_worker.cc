@@ -190,10 +190,11 @@ void SimWorker::OpenTelemetry() {
 }
 
 void SimWorker::OnDesired(const v1::DesiredState& desired) {
-  if (desired.coordinator_term() < term_) {
-    return;  // The word of a coordinator that was replaced.
+  const std::pair number(desired.coordinator_term(), desired.sequence());
+  if (number.first < heard_.first || (desired.sequence() != 0 && number <= heard_)) {
+    return;  // The word of a coordinator that was replaced, or one that was overtaken.
   }
-  term_ = desired.coordinator_term();
+  heard_ = number;
   reconnect_wait_ = kFirstReconnect;
   if (const absl::Duration heartbeat = FromProto(desired.heartbeat_interval());
       heartbeat > absl::ZeroDuration()) {
@@ -363,6 +364,7 @@ v1::SessionRequest SimWorker::State() const {
   v1::SessionRequest state;
   state.set_worker(options_.name);
   state.set_incarnation(incarnation_);
+  state.set_sequence(sequence_);
   v1::Inventory* inventory = state.mutable_inventory();
   inventory->set_slots(options_.slots);
   inventory->set_device(options_.device);
@@ -395,6 +397,7 @@ void SimWorker::SendState() {
   }
   dirty_ = false;
   sent_time_ = now;
+  ++sequence_;
   session_->Write(State());
   shared_->count([](FleetCounts& counts) { ++counts.states; });
 }

@@ -133,7 +133,9 @@ class SimWorker : public std::enable_shared_from_this<SimWorker> {
   bool stalled_ = false;
   std::deque<std::pair<int64_t, EventLoop::Task>> deferred_;
 
-  int64_t term_ = 0;
+  // Of the newest state sent, and term and number of the newest one heard.
+  int64_t sequence_ = 0;
+  std::pair<int64_t, int64_t> heard_;
   absl::Duration heartbeat_ = absl::Seconds(2);
   absl::Duration reconnect_wait_;
   // The state has changed since it was sent.
