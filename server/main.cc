@@ -295,12 +295,15 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitSettings;
   }
-  if (restore->parsed()) {
-    return Restore(backup_file, flags.data_dir);
-  }
-
   if (list_failpoints) {
     return ListFailpoints();
+  }
+  if (const absl::Status status = ArmFailpoints(); !status.ok()) {
+    log::Error(std::string(status.message()));
+    return kExitSettings;
+  }
+  if (restore->parsed()) {
+    return Restore(backup_file, flags.data_dir);
   }
 
   const auto report = [](const absl::Status& status) {
@@ -328,10 +331,6 @@ int Main(int argc, char** argv) {
     return kExitSettings;
   }
   log::SetFormat(settings->log_format);
-  if (const absl::Status status = ArmFailpoints(); !status.ok()) {
-    report(status);
-    return kExitSettings;
-  }
 
   // Blocked in every thread, so that only sigwait takes them.
   sigset_t stop_signals;

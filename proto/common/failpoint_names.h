@@ -50,6 +50,8 @@ inline constexpr std::array kNames = std::to_array<std::string_view>({
     "core.job.requeued",
     "core.job.resumed",
     "core.job.updated",
+    // Telemetry beyond its limits is to go.
+    "core.retention.cut",
     // A start: the term is new; the state is loaded; workers are adopted.
     "core.start.done",
     "core.start.loaded",
@@ -68,6 +70,12 @@ inline constexpr std::array kNames = std::to_array<std::string_view>({
     "storage.file.renamed",
     "storage.file.synced",
     "storage.file.written",
+    // Files of a deleted job are about to go; they are gone, which nobody has noted.
+    "storage.remove.after",
+    "storage.remove.before",
+    // A copy of the store has begun; it is complete.
+    "store.backup.begun",
+    "store.backup.complete",
     // One transaction: not begun; all statements have run; COMMIT has returned.
     "store.commit.after",
     "store.commit.before",
@@ -79,6 +87,16 @@ inline constexpr std::array kNames = std::to_array<std::string_view>({
     // Opening: the lock is held; the file is checked and has the newest schema.
     "store.open.locked",
     "store.open.ready",
+    // Rows of what was forgotten: about to go; some have gone.
+    "store.purge.after",
+    "store.purge.before",
+    // A restore: the backup is copied beside the store; the copy is made new; the old store
+    // has a second name; its log is gone; the copy has its place.
+    "store.restore.copied",
+    "store.restore.placed",
+    "store.restore.prepared",
+    "store.restore.put_away",
+    "store.restore.unlogged",
     // The number of this start of a coordinator.
     "store.term.after",
     "store.term.before",

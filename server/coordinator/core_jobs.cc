@@ -269,7 +269,6 @@ absl::Status Core::DeleteJob(const JobRequest& request) {
   }
   G2LL_RETURN_IF_ERROR(CheckUnused(*job));
   RemoveJob(job->uid);
-  G2LL_FAILPOINT("core.job.deleted");
   return absl::OkStatus();
 }
 

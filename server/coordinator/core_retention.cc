@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/grpc_status.h"
 #include "proto/common/log.h"
 #include "proto/common/status_macros.h"
@@ -79,6 +80,7 @@ void Core::RemoveJob(const std::string& job_uid) {
   batch_.deleted_jobs.push_back(job_uid);
   Bury(*job);
   told_of_series_.erase(job_uid);
+  G2LL_FAILPOINT("core.job.deleted");
 }
 
 void Core::SetRemover(JobRemover remover) {
@@ -127,6 +129,7 @@ void Core::Cut(const JobRecord& job, const RetentionCut& cut, absl::Time now) {
   kept_[job.uid] = cut.kept;
   batch_.kept[job.uid] = cut.kept;
   purging_ = true;
+  G2LL_FAILPOINT("core.retention.cut");
   for (const std::string& reason : cut.reasons) {
     AddEvent(job.uid, "coordinator", "RETENTION", reason, now);
   }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/log.h"
 
 namespace g2ll::storage {
@@ -36,10 +37,12 @@ void JobFileRemover::Work() {
       job_uid = std::move(jobs_.front());
       jobs_.pop_front();
     }
+    G2LL_FAILPOINT("storage.remove.before");
     absl::Status removed;
     for (const char* kind : {"checkpoints", "reports"}) {
       removed.Update(root_->RemoveTree(absl::StrCat(kind, "/", job_uid)));
     }
+    G2LL_FAILPOINT("storage.remove.after");
     if (removed.ok()) {
       on_removed_(job_uid);
     } else {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/status_macros.h"
 #include "server/cluster/states.h"
 #include "server/store/data_dir.h"
@@ -199,20 +200,25 @@ absl::StatusOr<RestoreResult> RestoreStore(const std::string& file, const std::s
     RemoveLeftovers(data_dir);
     return FileError(absl::StrCat("cannot copy ", file, " to ", copy), error);
   }
+  G2LL_FAILPOINT("store.restore.copied");
   const int64_t known = CloseOldStore(path);
   const absl::Status prepared = Prepare(copy, known, lock->noted(), now, &result);
   if (!prepared.ok()) {
     RemoveLeftovers(data_dir);
     return WithFile(prepared, file);
   }
+  G2LL_FAILPOINT("store.restore.prepared");
   G2LL_ASSIGN_OR_RETURN(result.put_away, PutAway(path, now));
+  G2LL_FAILPOINT("store.restore.put_away");
   // The old log must be gone before the new file is there: SQLite would apply it.
   fs::remove(path + "-wal", error);
   fs::remove(path + "-shm", error);
+  G2LL_FAILPOINT("store.restore.unlogged");
   fs::rename(copy, path, error);
   if (error) {
     return FileError(absl::StrCat("cannot move ", copy, " to ", path), error);
   }
+  G2LL_FAILPOINT("store.restore.placed");
   G2LL_RETURN_IF_ERROR(SyncDirectory(data_dir));
   return result;
 }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/common/failpoint.h"
 #include "proto/common/status_macros.h"
 #include "server/store/data_dir.h"
 #include "server/store/integrity.h"
@@ -60,6 +61,7 @@ class SqliteBackup final : public Backup {
     G2LL_RETURN_IF_ERROR(
         target_->Execute("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF;"
                          "PRAGMA cache_size = -1024;"));
+    G2LL_FAILPOINT_STATUS("store.backup.begun");
     copying_ = sqlite3_backup_init(target_->connection(), "main", source_->connection(), "main");
     return copying_ != nullptr
                ? absl::OkStatus()
@@ -83,6 +85,7 @@ class SqliteBackup final : public Backup {
     G2LL_RETURN_IF_ERROR(target_->Execute("PRAGMA journal_mode = DELETE"));
     G2LL_RETURN_IF_ERROR(CheckTables(target_.get(), TableKind::kAll));
     target_.reset();
+    G2LL_FAILPOINT_STATUS("store.backup.complete");
     return true;
   }
 

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "proto/common/failpoint.h"
 #include "proto/common/status_macros.h"
 #include "server/store/columns.h"
 #include "server/store/sqlite_job_store.h"
@@ -115,6 +116,7 @@ absl::StatusOr<int64_t> SqliteJobStore::Purge(int64_t max_rows) {
   if (purges_.empty()) {
     return 0;
   }
+  G2LL_FAILPOINT_STATUS("store.purge.before");
   int64_t num_removed = 0;
   std::vector<std::string> finished;
   G2LL_RETURN_IF_ERROR(RunTransaction([&]() -> absl::Status {
@@ -132,6 +134,7 @@ absl::StatusOr<int64_t> SqliteJobStore::Purge(int64_t max_rows) {
     }
     return absl::OkStatus();
   }));
+  G2LL_FAILPOINT("store.purge.after");
   for (const std::string& job_uid : finished) {
     purges_.erase(job_uid);
   }

@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,6 +32,8 @@ class Script {
       : run_(run),
         storage_root_(keeper->storage_root()),
         client_(keeper->address()),
+        admin_(v1::AdminService::NewStub(
+            grpc::CreateChannel(keeper->address(), grpc::InsecureChannelCredentials()))),
         fleet_({.address = keeper->address(),
                 .storage_root = keeper->storage_root(),
                 .script = ScriptOf}) {
@@ -51,6 +54,7 @@ class Script {
     for (const char* name : {kParent, kChild, "evaluate"}) {
       Check(client_.WaitForEnd(sim::FullName(name)).status(), name);
     }
+    Check(Persist<absl::Status>([&] { return Backup(); }), "backup");
     const std::vector<std::string> followed = follower.Finish(&run_->faults);
     run_->outcome = Observe(client_, storage_root_, &run_->faults);
     if (followed != run_->outcome.points[kParent]) {
@@ -104,6 +108,15 @@ class Script {
     Check(Call<v1::UpdateJobRequest, v1::Job>(&Stub::UpdateJob, update), "update");
   }
 
+  absl::Status Backup() {
+    grpc::ClientContext call;
+    const auto reader = admin_->StreamBackup(&call, {});
+    v1::FileChunk chunk;
+    while (reader->Read(&chunk)) {
+    }
+    return net::FromGrpcStatus(reader->Finish());
+  }
+
   void WaitForAttempt(int number) {
     Check(client_
               .WaitFor(sim::FullName(kBroken),
@@ -135,6 +148,7 @@ class Script {
   ScriptRun* const run_;
   const std::string storage_root_;
   sim::JobClient client_;
+  std::unique_ptr<v1::AdminService::Stub> admin_;
   sim::Fleet fleet_;
 };
 

@@ -98,9 +98,13 @@ class CrashPointsTest : public ::testing::Test {
 };
 
 TEST_F(CrashPointsTest, EveryPointIsHitByTheScript) {
+  // These have tests of their own (store_crash_test.cc), with another program or settings.
+  const auto is_elsewhere = [](std::string_view name) {
+    return name.starts_with("store.restore.") || name == "core.retention.cut";
+  };
   std::vector<std::string> missed;
   for (const std::string_view name : failpoint::kNames) {
-    if (!hits_.contains(std::string(name))) {
+    if (!is_elsewhere(name) && !hits_.contains(std::string(name))) {
       missed.emplace_back(name);
     }
   }

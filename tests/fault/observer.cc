@@ -187,14 +187,14 @@ int CountFaults(const std::vector<std::string>& faults, const std::string& text)
 }
 
 std::vector<std::string> LeftOver(const std::string& directory) {
-  // SQLite keeps its log of changes beside the database while a process has it open.
   const std::set<std::string> wanted = {"g2ll.db", "coordinator.lock"};
   std::vector<std::string> left;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
     const bool in_data = entry.path().parent_path().filename() == "data";
-    if ((in_data && !wanted.contains(name)) || absl::EndsWith(name, ".new") ||
-        absl::EndsWith(name, ".tmp")) {
+    const bool is_temporary = absl::EndsWith(name, ".new") || absl::EndsWith(name, ".tmp") ||
+                              absl::StartsWith(name, ".backup-");
+    if (entry.is_regular_file() && ((in_data && !wanted.contains(name)) || is_temporary)) {
       left.push_back(std::filesystem::relative(entry.path(), directory).string());
     }
   }

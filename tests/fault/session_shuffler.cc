@@ -160,6 +160,13 @@ class ShufflingService final : public v1::WorkerService::Service {
     return {grpc::StatusCode::UNAVAILABLE, "the coordinator's end is gone"};
   }
 
+  grpc::Status BeginCheckpoint(grpc::ServerContext* context,
+                               const v1::BeginCheckpointRequest* request,
+                               v1::BeginCheckpointResponse* response) override {
+    const auto call = grpc::ClientContext::FromServerContext(*context);
+    return stub_->BeginCheckpoint(call.get(), *request, response);
+  }
+
   grpc::Status CommitCheckpoint(grpc::ServerContext* context,
                                 const v1::CommitCheckpointRequest* request,
                                 v1::Checkpoint* response) override {
