@@ -55,8 +55,15 @@ class StopTest : public ::testing::Test {
     }
   }
 
+  // How a stream ended, and the number of the last point that came.
+  struct StreamEnd {
+    absl::Status status;
+    int64_t last_seq = 0;
+  };
+
   // Follows the metrics of the job until the stream ends.
-  absl::Status Follow(std::atomic<int>* streams) {
+  StreamEnd Follow(std::atomic<int>* streams) {
+    StreamEnd end;
     grpc::ClientContext call;
     v1::StreamMetricsRequest request;
     request.set_job(sim::FullName("followed"));
@@ -66,8 +73,12 @@ class StopTest : public ::testing::Test {
     bool first = true;
     while (reader->Read(&response)) {
       *streams += std::exchange(first, false) ? 1 : 0;
+      for (const v1::MetricPoint& point : response.batch().points()) {
+        end.last_seq = point.seq();
+      }
     }
-    return net::FromGrpcStatus(reader->Finish());
+    end.status = net::FromGrpcStatus(reader->Finish());
+    return end;
   }
 
   const testing::TemporaryDirectory directory_;
@@ -89,7 +100,7 @@ TEST_F(StopTest, CallsFinishStreamsEndAndNothingIsLost) {
                     }});
   fleet.AddMany(1, "w", 1);
   ASSERT_TRUE(client_->Create(sim::PretrainRequest("followed")).ok());
-  std::vector<absl::Status> ends(kFollowers);
+  std::vector<StreamEnd> ends(kFollowers);
   std::atomic<int> streams = 0;
   std::vector<std::jthread> threads;
   for (int i = 0; i < kFollowers; ++i) {
@@ -118,10 +129,12 @@ TEST_F(StopTest, CallsFinishStreamsEndAndNothingIsLost) {
   ASSERT_TRUE(code.ok()) << code.status();
   EXPECT_EQ(*code, 0);
   EXPECT_THAT(std::string(ready.message()), ::testing::HasSubstr("503"));
-  int with_token = 0;
-  for (const absl::Status& end : ends) {
-    EXPECT_TRUE(absl::IsUnavailable(end)) << end;
-    with_token += net::MetadataOf(end).contains("resumeToken") ? 1 : 0;
+  int resumable = 0;
+  for (const StreamEnd& end : ends) {
+    EXPECT_TRUE(absl::IsUnavailable(end.status)) << end.status;
+    const std::string next = absl::StrCat(end.last_seq + 1);
+    EXPECT_EQ(net::MetadataOf(end.status)["nextSeq"], next) << end.status;
+    resumable += net::MetadataOf(end.status)["nextSeq"] == next ? 1 : 0;
   }
   ASSERT_TRUE(coordinator_->Restart().ok());
   ASSERT_TRUE(client_->WaitUntilServing(absl::Minutes(1)).ok());
@@ -136,7 +149,7 @@ TEST_F(StopTest, CallsFinishStreamsEndAndNothingIsLost) {
   }
   EXPECT_EQ(lost, 0);
   std::cout << "stop under load: exit code " << *code << ", streams ended " << ends.size()
-            << ", with a resume token " << with_token << ", jobs acknowledged "
+            << ", saying where to go on " << resumable << ", jobs acknowledged "
             << acknowledged_.size() << ", lost " << lost << std::endl;
 }
 
