@@ -135,8 +135,11 @@ void Core::Advance(const std::string& job_uid, const GangVerdict& verdict, absl:
     Enter(*edited.LiveAttempt(), AttemptState::kRunning, now);
     G2LL_FAILPOINT("core.attempt.running");
     edited.LiveAttempt()->run_time = now;
-    // What the attempt before reached beyond its checkpoint is to be done again.
-    edited.progress.step = std::min(edited.progress.step, edited.LiveAttempt()->resume_step);
+    // What the attempt before reached beyond its checkpoint is to be done again. A short
+    // attempt may already tell how far it is itself.
+    if (!verdict.progress.has_value()) {
+      edited.progress.step = std::min(edited.progress.step, edited.LiveAttempt()->resume_step);
+    }
     if (edited.state == JobState::kStarting) {
       // STARTING can always be joined.
       Move(edited, JobEvent::kAllJoined, {}, "coordinator", now).IgnoreError();

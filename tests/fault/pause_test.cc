@@ -21,6 +21,7 @@ namespace {
 
 constexpr absl::Duration kLease = absl::Seconds(1);
 constexpr absl::Duration kLostAfter = absl::Milliseconds(1500);
+constexpr char kFenced[] = "g2ll_fenced_writes_total{kind=\"epoch\"}";
 
 class PauseTest : public ::testing::Test {
  protected:
@@ -134,15 +135,15 @@ TEST_F(PauseTest, AWorkerThatSleepsForLongerIsReplacedAndItsLateCommitRefused) {
 
   EXPECT_NE(second.attempts(1).workers(0), sleeper);
   EXPECT_EQ(net::ReasonOf(late), "STALE_EPOCH") << late;
-  EXPECT_EQ(Metric("g2ll_fenced_writes_total"), 1);
+  EXPECT_EQ(Metric(kFenced), 1);
   const auto job = client_->WaitForEnd(name_);
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->state(), v1::Job::SUCCEEDED);
   EXPECT_EQ(job->latest_checkpoint(), second.latest_checkpoint());
   EXPECT_EQ(client_->ListCheckpoints(name_)->size(), 1U);
   std::cout << "worker asleep past its lease: attempts " << job->attempts_size()
-            << ", fenced_writes_total " << Metric("g2ll_fenced_writes_total")
-            << ", commits of the sleeper accepted 0" << std::endl;
+            << ", fenced_writes_total " << Metric(kFenced) << ", commits of the sleeper accepted 0"
+            << std::endl;
 }
 
 }  // namespace

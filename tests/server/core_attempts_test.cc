@@ -548,6 +548,24 @@ TEST_F(CoreTest, AnEvaluationSucceedsWithItsReportOnly) {
   EXPECT_EQ(Job("a")->report_path, absl::StrCat("reports/", Job("a")->uid, "/e1"));
 }
 
+TEST_F(CoreTest, AnAttemptThatEndsBeforeItWasSeenAtWorkKeepsItsProgress) {
+  FakeWorker worker = Connect("w1");
+  coordinator::CreateJobCommand command = MakeCommand("a");
+  command.job.kind = cluster::JobKind::kEvaluate;
+  Create(command);
+  Report(worker);
+  Reach(worker, AttemptPhase::kPrepared);
+  worker.report.attempts[0].phase = AttemptPhase::kEnded;
+  worker.report.attempts[0].ranks[0].exited = true;
+  worker.report.attempts[0].report_path = absl::StrCat("reports/", Job("a")->uid, "/e1");
+  worker.report.attempts[0].progress = ProgressAt(6);
+
+  Report(worker);
+
+  EXPECT_EQ(StateOf("a"), JobState::kSucceeded);
+  EXPECT_EQ(Job("a")->progress.step, 6);
+}
+
 TEST_F(CoreTest, ATrainingKeepsItsReportAndCountsWithoutOne) {
   FakeWorker worker = Connect("w1");
   for (const auto& [name, below] : {std::pair("own", "reports/%s/e1"), std::pair("none", ""),
