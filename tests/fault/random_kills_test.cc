@@ -50,7 +50,7 @@ std::vector<PlannedJob> PlanJobs(std::mt19937_64& random, int first) {
       job.request = sim::FinetuneRequest(name, parent);
       continue;
     }
-    job.request = sim::PretrainRequest(name, 1 + below(3));
+    job.request = sim::PretrainRequest(name, 1 << below(3));
     const int draw = below(4);
     job.fate = draw == 0 ? Fate::kIsCancelled : draw == 1 ? Fate::kLosesARank : Fate::kRuns;
     if (job.fate == Fate::kIsCancelled) {

@@ -140,7 +140,8 @@ TEST_F(StopTest, CallsFinishStreamsEndAndNothingIsLost) {
   ASSERT_TRUE(client_->WaitUntilServing(absl::Minutes(1)).ok());
   absl::MutexLock lock(&mutex_);
   for (const absl::Status& refusal : refusals_) {
-    EXPECT_TRUE(absl::IsUnavailable(refusal)) << refusal;
+    // The transport cancels a call that reaches it while it closes.
+    EXPECT_TRUE(absl::IsUnavailable(refusal) || absl::IsCancelled(refusal)) << refusal;
   }
   int lost = 0;
   for (const auto& [name, uid] : acknowledged_) {
