@@ -159,6 +159,10 @@ absl::StatusOr<int64_t> SqliteJobStore::PurgeJob(const std::string& job_uid, con
     G2LL_ASSIGN_OR_RETURN(const int64_t removed, Changes(database_.get()));
     num_removed += removed;
   }
+  if (purge.first_metric_seq == kAll && num_removed < max_rows) {
+    G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare("DELETE FROM events WHERE job_uid = ?"));
+    G2LL_RETURN_IF_ERROR(query.Bind(job_uid).Run());
+  }
   if (purge.is_last_trace && num_removed < max_rows) {
     G2LL_ASSIGN_OR_RETURN(Query query, database_->Prepare("DELETE FROM jobs WHERE uid = ?"));
     G2LL_RETURN_IF_ERROR(query.Bind(job_uid).Run());
