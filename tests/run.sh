@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds everything and runs every test without the label
-# `nightly`, in one ctest call whose closing line comes last.
+# `nightly` or `deep`, in one ctest call whose closing line comes last.
 set -euo pipefail
 
 usage() {
   echo "usage: tests/run.sh [-L LABEL] [-R REGEX]"
-  echo "labels: unit dist gpu e2e fault fuzz sanitizer bench nightly (docs/testing.md)"
+  echo "labels: unit dist gpu e2e fault fuzz sanitizer bench deep nightly (docs/testing.md)"
 }
 
 label='' select=()
@@ -18,7 +18,10 @@ while (($#)); do
   esac
   shift
 done
-if [[ $label != nightly ]]; then select+=(-LE nightly --no-tests=error); fi
+# `deep` tests run when they are asked for by a label of theirs.
+exclude='nightly|deep'
+if [[ $label == sanitizer || $label == fuzz ]]; then exclude=nightly; fi
+if [[ $label != nightly ]]; then select+=(-LE "$exclude" --no-tests=error); fi
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 step() { printf '== %s (%d s)\n' "$*" "$SECONDS"; }
