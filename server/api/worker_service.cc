@@ -42,9 +42,9 @@ absl::Status CheckRoom(const storage::StorageRoot& storage, int64_t size_bytes) 
     return absl::OkStatus();
   }
   return net::WithReason(
-      absl::ResourceExhaustedError(absl::StrCat(
-          "the storage root has ", free_bytes, " bytes free, a checkpoint of ", size_bytes,
-          " bytes needs ", kRoom, " times as much: make room there")),
+      absl::ResourceExhaustedError(
+          absl::StrCat("the storage root has ", free_bytes, " bytes free, a checkpoint of ",
+                       size_bytes, " bytes needs ", kRoom, " times as much: make room there")),
       "DISK_LOW");
 }
 
