@@ -257,7 +257,15 @@ TEST_F(WatchJobsTest, StoppingGivesATokenThatGoesOn) {
 }
 
 TEST_F(WatchJobsTest, ASlowWatcherGetsTheNewestStateAndNoMore) {
-  const v1::Job job = StartJob();
+  // So large that the connection's buffers do not hold them all.
+  v1::CreateJobRequest request = MakeRequest("a");
+  for (int i = 0; i < 900; ++i) {
+    (*request.mutable_job()->mutable_labels())[absl::StrCat(std::string(50, 'k'), i)] =
+        std::string(60, 'v');
+  }
+  v1::Job job;
+  ASSERT_TRUE(Create(request, &job).ok());
+  RunWorkerUntil(v1::Job::RUNNING);
   const auto watcher = Watch();
   EXPECT_EQ(watcher->UpToBookmark().size(), 1u);
 
