@@ -185,6 +185,12 @@ TEST_P(FailingDiskTest, TheWorkEndsAsWithoutTheFault) {
     ScriptRun run = RunChainScript(absl::StrCat(directory.path(), "/", i),
                                    {absl::StrCat(fault.point, ":", hit, "=", fault.action)});
     Compare(undisturbed.outcome, run.outcome, &run.faults);
+    if (run.restarts == 0) {
+      // A fault while the store is closed leaves its log to the next start, as it must.
+      std::erase_if(run.faults, [](const std::string& what) {
+        return what.ends_with("g2ll.db-wal") || what.ends_with("g2ll.db-shm");
+      });
+    }
     EXPECT_EQ(absl::StrJoin(run.faults, "\n"), "") << "at hit " << hit;
     EXPECT_TRUE(fault.ends || run.restarts == 0) << "at hit " << hit;
     ended += run.restarts > 0 ? 1 : 0;
