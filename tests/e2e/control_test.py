@@ -131,7 +131,7 @@ class ControlTest(unittest.TestCase):
         self.assertEqual([line["seq"] for line in lines], self.sequence("long"))
 
         # The past: the job runs again from its newest checkpoint known then.
-        data_dir = os.path.join(self.cluster.directory, "coordinator")
+        data_dir = os.path.join(self.cluster.directory, "data")
         self.assertEqual(self.cluster.g2ll("admin", "restore", "--from", backup, "--data-dir",
                                            data_dir).returncode, 6)
         support.run("g2ll", "local", "down", "--dir", self.cluster.directory)
